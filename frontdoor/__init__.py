@@ -1,0 +1,1 @@
+"""Puts Foyer together: settings, application, command line and the supervision of its processes."""
