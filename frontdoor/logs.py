@@ -18,7 +18,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 MASK = "[masked]"
 
 _SECRET_NAMES = re.compile(
-    r"(token|secret|password|passwd|authorization|cookie|api_?key|app_?key|signature|session|credential)", re.IGNORECASE
+    r"(token|secret|password|passwd|authorization|cookie|api_?key|app_?key|signature|session|credential)",
+    re.IGNORECASE,
 )
 # Message text has no business in a log, under whatever key it may come.
 _BODY_NAMES = frozenset({"text", "body", "content", "caption", "comment", "payload", "query_string"})
@@ -44,7 +45,11 @@ def redact_text(text: str) -> str:
 
 def redact(value: Any, name: str = "") -> Any:
     """``value`` with secrets masked, through mappings and sequences; ``name`` is the key that it stands under."""
-    if name and (name in _BODY_NAMES or _SECRET_NAMES.search(name)) and not isinstance(value, bool | int | float | None):
+    if (
+        name
+        and (name in _BODY_NAMES or _SECRET_NAMES.search(name))
+        and not isinstance(value, bool | int | float | None)
+    ):
         return MASK
     if isinstance(value, str):
         return redact_text(value)
@@ -80,12 +85,15 @@ def configure_logs(
         _redact_event,
     ]
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty()) if console else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        if console
+        else structlog.processors.JSONRenderer()
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     root = logging.getLogger()
@@ -94,7 +102,11 @@ def configure_logs(
     # One line a request, with its query string, is not what an operator reads.
     logging.getLogger("aiohttp.access").setLevel(max(number, logging.WARNING))
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,

@@ -13,7 +13,7 @@ _TURN_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16)
 
 
 def _counter(name: str, text: str, *labels: str) -> Counter:
-    return field(default_factory=lambda: Counter(name, text, labels, registry=None))  # type: ignore[no-any-return]
+    return field(default_factory=lambda: Counter(name, text, labels, registry=None))
 
 
 @dataclass(frozen=True)
@@ -21,22 +21,37 @@ class Metrics:
     """Counters of one front door, in a registry of its own so that several applications fit into one process."""
 
     http_requests: Counter = _counter("foyer_http_requests", "Requests answered", "route", "method", "status")
-    messages_accepted: Counter = _counter("foyer_messages_accepted", "Customers' messages committed", "channel")
-    turns: Counter = _counter("foyer_turns", "Turns ended: answered, handoff, outdated, failed, retried", "outcome")
+    messages_accepted: Counter = _counter(
+        "foyer_messages_accepted", "Customers' messages committed", "channel"
+    )
+    turns: Counter = _counter(
+        "foyer_turns", "Turns ended: answered, handoff, outdated, failed, retried", "outcome"
+    )
     handoffs: Counter = _counter("foyer_handoffs", "Handoffs asked for", "reason")
-    deliveries: Counter = _counter("foyer_deliveries", "Messages sent to vendors, by what became of them", "outcome")
+    deliveries: Counter = _counter(
+        "foyer_deliveries", "Messages sent to vendors, by what became of them", "outcome"
+    )
     http_seconds: Histogram = field(
         default_factory=lambda: Histogram(
-            "foyer_http_seconds", "Seconds to answer a request", ["route"], registry=None, buckets=_REQUEST_SECONDS
+            "foyer_http_seconds",
+            "Seconds to answer a request",
+            ["route"],
+            registry=None,
+            buckets=_REQUEST_SECONDS,
         )
     )
     turn_seconds: Histogram = field(
         default_factory=lambda: Histogram(
-            "foyer_turn_seconds", "Seconds from claiming a turn to its commit", registry=None, buckets=_TURN_SECONDS
+            "foyer_turn_seconds",
+            "Seconds from claiming a turn to its commit",
+            registry=None,
+            buckets=_TURN_SECONDS,
         )
     )
     sockets: Gauge = field(
-        default_factory=lambda: Gauge("foyer_sockets", "Open WebSockets: chat or desk", ["kind"], registry=None)
+        default_factory=lambda: Gauge(
+            "foyer_sockets", "Open WebSockets: chat or desk", ["kind"], registry=None
+        )
     )
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 

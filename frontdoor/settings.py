@@ -50,49 +50,80 @@ class Settings(BaseSettings):
     """One installation's settings, checked. Durations are in the unit that the description names."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=ROOT / ".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX,
+        env_file=ROOT / ".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
-    home: Path = Field(ROOT / "var", description="Folder of this installation's state; relative to the project's root.")
+    home: Path = Field(
+        ROOT / "var", description="Folder of this installation's state; relative to the project's root."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8040, ge=1, le=65535, description="Port to listen on.")
-    public_url: str = Field(default_factory=_default_public_url, description="Address under which others reach the front door.")
+    public_url: str = Field(
+        default_factory=_default_public_url, description="Address under which others reach the front door."
+    )
 
     database_url: str = Field(
-        default_factory=_sqlite_in_home("foyer.db"), repr=False, description="Database of conversations: sqlite:/// or postgresql://."
+        default_factory=_sqlite_in_home("foyer.db"),
+        repr=False,
+        description="Database of conversations: sqlite:/// or postgresql://.",
     )
-    redis_url: str | None = Field(None, repr=False, description="Redis for wake-ups between several front doors.")
+    redis_url: str | None = Field(
+        None, repr=False, description="Redis for wake-ups between several front doors."
+    )
     accounts_url: str = Field(
-        default_factory=_sqlite_in_home("accounts.db"), repr=False, description="Database of customers' accounts, read by the actions."
+        default_factory=_sqlite_in_home("accounts.db"),
+        repr=False,
+        description="Database of customers' accounts, read by the actions.",
     )
 
     assistant_url: Names = Field((), description="Rasa processes, comma-separated; empty: `up` starts one.")
     assistant_token: SecretStr = Field(SecretStr(""), description="Bearer token between front door and Rasa.")
     actions_url: str | None = Field(None, description="Action server's webhook; empty: `up` starts one.")
     action_timeout: float = Field(3.0, gt=0, description="Seconds that Rasa waits for a custom action.")
-    assistant_timeout: float = Field(8.0, gt=0, description="Seconds that the front door waits for Rasa's answer to one turn.")
+    assistant_timeout: float = Field(
+        8.0, gt=0, description="Seconds that the front door waits for Rasa's answer to one turn."
+    )
     turn_lease: float = Field(15.0, gt=0, description="Seconds for which a worker holds a conversation.")
     assistant_patience: float = Field(
         25.0, gt=0, description="Seconds of failing attempts after which a turn becomes a handoff."
     )
     turn_workers: int = Field(8, ge=1, le=256, description="Turns at the same time.")
-    silence_close_hours: float = Field(24.0, gt=0, description="Hours without a message after which a conversation closes.")
+    silence_close_hours: float = Field(
+        24.0, gt=0, description="Hours without a message after which a conversation closes."
+    )
 
-    trusted_proxies: Names = Field((), description="Networks whose forwarding headers count, comma-separated.")
+    trusted_proxies: Names = Field(
+        (), description="Networks whose forwarding headers count, comma-separated."
+    )
     chat_origins: Names = Field(
         default_factory=_default_origins, description="Web origins that may embed the chat, comma-separated."
     )
-    chat_app_key: SecretStr = Field(SecretStr(""), description="Key of programs that open web chats (header X-Foyer-App).")
+    chat_app_key: SecretStr = Field(
+        SecretStr(""), description="Key of programs that open web chats (header X-Foyer-App)."
+    )
     chat_session_hours: float = Field(720.0, gt=0, description="Hours for which a web chat can be resumed.")
     desk_session_hours: float = Field(12.0, gt=0, description="Hours after which an agent logs in again.")
-    secret: SecretStr = Field(SecretStr(""), description="Key that signs sessions and links; at least 32 characters.")
+    secret: SecretStr = Field(
+        SecretStr(""), description="Key that signs sessions and links; at least 32 characters."
+    )
 
-    metrics_token: SecretStr = Field(SecretStr(""), description="Bearer token for /metrics; empty: loopback only.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line that is logged.")
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="Bearer token for /metrics; empty: loopback only."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe line that is logged."
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: readable in a terminal, JSON elsewhere."
     )
-    demo: Literal["auto", "on", "off"] = Field("auto", description="Demo agent; auto: only while the public address is loopback.")
+    demo: Literal["auto", "on", "off"] = Field(
+        "auto", description="Demo agent; auto: only while the public address is loopback."
+    )
 
     @field_validator("assistant_url", "trusted_proxies", "chat_origins", mode="before")
     @classmethod
