@@ -1,7 +1,7 @@
 """Structured logs that never hold a secret or a customer's words.
 
-Code logs ids, not bodies. The filter here is the second line: it masks what looks like a secret in any event, in any
-nested value and in tracebacks, also for libraries that log through the standard module.
+Code logs ids, not bodies. The filter here is the second line: it masks what looks like a secret in any
+event, nested values and tracebacks included, also for libraries that log through the standard module.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BODY_NAMES = frozenset({"text", "body", "content", "caption", "comment", "paylo
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{4,}"), rf"\1 {MASK}"),
     (re.compile(r"(?i)\b((?:set-)?cookie\s*[:=]\s*)[^\r\n'\"]+"), rf"\1{MASK}"),
-    (re.compile(r"(?i)(['\"]?(?:\w*(?:token|secret|password|api_?key|app_?key|signature|session))['\"]?\s*[:=]\s*)"
+    (re.compile(r"(?i)(['\"]?\w*(?:authorization|token|secret|password|api_?key|app_?key|signature|session)['\"]?\s*[:=]\s*)"
                 r"(['\"]?)[^\s'\",;&)}]+\2"), rf"\1{MASK}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){1,4}"), MASK),
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@:]*:[^\s/@]*@"), rf"\1{MASK}@"),
@@ -44,22 +44,16 @@ def redact_text(text: str) -> str:
 
 
 def redact(value: Any, name: str = "") -> Any:
-    """``value`` with secrets masked, through mappings and sequences; ``name`` is the key that it stands under."""
-    if (
-        name
-        and (name in _BODY_NAMES or _SECRET_NAMES.search(name))
-        and not isinstance(value, bool | int | float | None)
-    ):
-        return MASK
-    if isinstance(value, str):
-        return redact_text(value)
-    if isinstance(value, bytes):
+    """``value`` with secrets masked, through mappings and sequences; ``name`` is the key it stands under."""
+    if isinstance(value, bool | int | float | None):
+        return value
+    if isinstance(value, bytes) or name in _BODY_NAMES or _SECRET_NAMES.search(name):
         return MASK
     if isinstance(value, Mapping):
         return {key: redact(part, str(key)) for key, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [redact(part) for part in value]
-    return value if isinstance(value, bool | int | float | None) else redact_text(str(value))
+    return redact_text(str(value))
 
 
 def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -1,4 +1,4 @@
-"""Every setting of an installation: an environment variable with the prefix ``FOYER_``, or a line in ``.env``."""
+"""An installation's settings: environment variables that begin with ``FOYER_``, or lines in ``.env``."""
 
 from __future__ import annotations
 
