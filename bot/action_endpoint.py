@@ -7,7 +7,6 @@ id, and effects of actions are idempotent by that id.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import time
@@ -90,7 +89,9 @@ class ActionEndpoint(EndpointConfig):  # type: ignore[misc]
         try:
             reply = await self._post(body)
         except ClientResponseError as rejection:
-            self._record(turn, ActionCall(name, True, time.perf_counter() - started, _why(rejection), rejected=True))
+            self._record(
+                turn, ActionCall(name, True, time.perf_counter() - started, _why(rejection), rejected=True)
+            )
             raise
         except ActionFailed as failure:
             self._give_up(turn, ActionCall(name, False, time.perf_counter() - started, str(failure)), failure)
@@ -106,7 +107,7 @@ class ActionEndpoint(EndpointConfig):  # type: ignore[misc]
                 while not response.content.at_eof() and len(content) <= MAX_REPLY_BYTES:
                     content += await response.content.read(MAX_REPLY_BYTES + 1 - len(content))
                 status = response.status
-        except (TimeoutError, asyncio.TimeoutError) as error:
+        except TimeoutError as error:
             raise ActionFailed(f"no answer within {self._timeout.total:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ActionFailed(f"the action server cannot be reached ({type(error).__name__})") from error

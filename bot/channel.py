@@ -23,8 +23,8 @@ from sanic import Blueprint, Sanic
 from sanic.request import Request
 from sanic.response import HTTPResponse, raw
 
-from bot.action_errors import watch_actions
 from bot.action_endpoint import ActionEndpoint
+from bot.action_errors import watch_actions
 from bot.loaded import LoadedModel
 from bot.replies import Replies
 from bot.request import MAX_BODY_BYTES, BadRequest, TurnRequest, as_words, intent_of, read_request
@@ -120,18 +120,19 @@ class FoyerChannel(InputChannel):  # type: ignore[misc]
     async def _serve_turn(self, request: Request) -> HTTPResponse:
         try:
             self._authenticate(request)
-            if len(request.body) > MAX_BODY_BYTES:
-                raise Refused(413, "too_large", f"a turn has at most {MAX_BODY_BYTES} bytes")
-            asked = read_request(request.body)
-            loaded = self._model(request.app)
-            if loaded is None:
-                raise Refused(503, "not_ready", "no model is loaded")
-            return _json_response(await run_turn(loaded, asked))
+            asked = read_request(_body(request))
+            return _json_response(await run_turn(self._ready(request.app), asked))
         except BadRequest as error:
             return _json_response(Refused(400, "bad_request", str(error)).body, 400)
         except Refused as refused:
             headers = {"Retry-After": "1"} if refused.status == 503 else None
             return _json_response(refused.body, refused.status, headers)
+
+    def _ready(self, app: Sanic) -> LoadedModel:
+        loaded = self._model(app)
+        if loaded is None:
+            raise Refused(503, "not_ready", "no model is loaded")
+        return loaded
 
     def _authenticate(self, request: Request) -> None:
         if self._token is None:
@@ -139,6 +140,13 @@ class FoyerChannel(InputChannel):  # type: ignore[misc]
         given = request.headers.get("authorization", "")
         if not compare_digest(given.encode(), f"Bearer {self._token}".encode()):
             raise Refused(401, "unauthorized", "the token is missing or wrong")
+
+
+def _body(request: Request) -> bytes:
+    body: bytes = request.body
+    if len(body) > MAX_BODY_BYTES:
+        raise Refused(413, "too_large", f"a turn has at most {MAX_BODY_BYTES} bytes")
+    return body
 
 
 async def run_turn(loaded: LoadedModel, asked: TurnRequest) -> dict[str, Any]:
@@ -229,7 +237,10 @@ def _understanding(tracker: DialogueStateTracker, before: int, shift: int) -> di
         return {"intents": [], "entities": []}
     ranking = said.parse_data.get("intent_ranking") or [said.intent]
     intents = [{"name": i.get("name"), "confidence": i.get("confidence")} for i in ranking if i.get("name")]
-    return {"intents": intents[:MAX_INTENTS], "entities": [_entity(entity, shift) for entity in said.entities]}
+    return {
+        "intents": intents[:MAX_INTENTS],
+        "entities": [_entity(entity, shift) for entity in said.entities],
+    }
 
 
 def _entity(entity: dict[str, Any], shift: int) -> dict[str, Any]:

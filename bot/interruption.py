@@ -26,6 +26,9 @@ class InterruptionPolicy(Policy):
     first, and asks the action server.
     """
 
+    # How many states of the history it takes into account: dialogue state is shortened by that (bot/state.py).
+    looks_back = 1
+
     @staticmethod
     def supported_data() -> SupportedData:
         """Rules and stories alike; neither is looked at."""

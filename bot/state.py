@@ -41,8 +41,8 @@ from rasa.shared.core.events import (
     Restarted,
     SessionStarted,
     SlotSet,
-    UserUttered,
     UserUtteranceReverted,
+    UserUttered,
 )
 from rasa.shared.core.trackers import DialogueStateTracker
 
@@ -87,6 +87,9 @@ def longest_rule(lookup: dict[str, Any]) -> int:
 
 
 def _max_history(policy: Policy) -> int:
+    looks_back = getattr(policy, "looks_back", None)
+    if looks_back is not None:
+        return int(looks_back)
     configured = policy.config.get("max_history")
     if configured is None and not isinstance(policy, MemoizationPolicy):
         configured = getattr(policy.featurizer, "max_history", None)
@@ -181,7 +184,7 @@ def _read_slot(key: Any, value: Any) -> SlotSet:
 
 
 _READERS: dict[str, Callable[..., Event]] = {
-    **{tag: (lambda event: lambda: event())(event) for tag, event in _PLAIN.items()},
+    **_PLAIN,
     "act": _read_action,
     "slot": _read_slot,
     "said": _read_message,
@@ -305,7 +308,9 @@ class Shortener:
 
     def _relevant(self, tracker: DialogueStateTracker) -> list[Event]:
         events = list(tracker.events)
-        start = max((at for at, e in enumerate(events) if isinstance(e, (Restarted, SessionStarted))), default=0)
+        start = max(
+            (at for at, e in enumerate(events) if isinstance(e, (Restarted, SessionStarted))), default=0
+        )
         events = events[start:]
         if not tracker.is_paused():
             return events
@@ -337,7 +342,11 @@ class Shortener:
         if not self._loop_now:
             return end
         begun = max(
-            (at for at, e in enumerate(self._applied) if isinstance(e, ActiveLoop) and self._steps[at].loop != e.name),
+            (
+                at
+                for at, e in enumerate(self._applied)
+                if isinstance(e, ActiveLoop) and self._steps[at].loop != e.name
+            ),
             default=0,
         )
         return min(end, begun)
@@ -361,7 +370,9 @@ class Shortener:
             return 0
         settled = self._settled()
         for start in self._starts():
-            if 0 < start < messages[-AS_CAME] and self._is_safe(self._position[id(self._events[start])], settled, by_sight):
+            if 0 < start < messages[-AS_CAME] and self._is_safe(
+                self._position[id(self._events[start])], settled, by_sight
+            ):
                 return start
         return 0
 
@@ -380,7 +391,11 @@ class Shortener:
     def _head(self, events: Sequence[Event]) -> list[Event]:
         """Return what stands for events that are cut off: a session's start and the slots that they set."""
         folded = DialogueStateTracker.from_events(self._sender, events, self._domain.slots)
-        slots = [SlotSet(name, slot.value) for name, slot in folded.slots.items() if slot.value != slot.initial_value]
+        slots = [
+            SlotSet(name, slot.value)
+            for name, slot in folded.slots.items()
+            if slot.value != slot.initial_value
+        ]
         return [SessionStarted(), *slots]
 
     def _only_seen(self, end: int) -> list[Event]:
@@ -401,12 +416,17 @@ class Shortener:
     def _seen(self, begin: int, end: int) -> set[int]:
         part = range(begin, end)
         actions = {at for at in part if self._steps[at].visible}
-        messages = {at for at in part if isinstance(self._applied[at], UserUttered) and self._answered(at, end, actions)}
+        messages = {
+            at
+            for at in part
+            if isinstance(self._applied[at], UserUttered) and self._answered(at, end, actions)
+        }
         keep = actions | messages | self._listenings(part, actions, messages)
         for at in part:
             event = self._applied[at]
             if isinstance(event, (SlotSet, ActiveLoop, AllSlotsReset)) or (
-                isinstance(event, (ActionExecutionRejected, FollowupAction)) and self._next_action(at, end) in actions
+                isinstance(event, (ActionExecutionRejected, FollowupAction))
+                and self._next_action(at, end) in actions
             ):
                 keep.add(at)
         return keep
@@ -421,7 +441,9 @@ class Shortener:
         return False
 
     def _next_action(self, at: int, end: int) -> int | None:
-        return next((later for later in range(at + 1, end) if isinstance(self._applied[later], ActionExecuted)), None)
+        return next(
+            (later for later in range(at + 1, end) if isinstance(self._applied[later], ActionExecuted)), None
+        )
 
     def _listenings(self, part: range, actions: set[int], messages: set[int]) -> set[int]:
         """Return the hidden listenings that must stay: the last before a kept message that none other precedes."""
@@ -516,7 +538,11 @@ class StateCodec:
     def _form(self, events: list[Event], recent: list[Event], *, with_text: bool) -> dict[str, Any]:
         timed = {id(event) for event in recent}
         forms = (write_event(event, timed=id(event) in timed, with_text=with_text) for event in events)
-        return {"v": VERSION, "domain": self.fingerprint, "events": [form for form in forms if form is not None]}
+        return {
+            "v": VERSION,
+            "domain": self.fingerprint,
+            "events": [form for form in forms if form is not None],
+        }
 
     def _known(self, events: Iterable[Event], read: Read) -> Iterable[Event]:
         """Leave out what the model does not know: it has been trained anew since."""
@@ -527,7 +553,9 @@ class StateCodec:
                 read.dropped_loops.add(event.name)
                 yield ActiveLoop(None)
                 yield SlotSet(REQUESTED_SLOT, None)
-            elif isinstance(event, SlotSet) and event.key == REQUESTED_SLOT and not self._can_ask(event.value):
+            elif (
+                isinstance(event, SlotSet) and event.key == REQUESTED_SLOT and not self._can_ask(event.value)
+            ):
                 yield SlotSet(REQUESTED_SLOT, None)
             else:
                 yield event
@@ -539,7 +567,9 @@ class StateCodec:
         """Return all that rules, memoized stories and forms take from a tracker."""
         states = self.domain.states_for_tracker_history
         loop = tracker.active_loop
-        slots = {name: slot.value for name, slot in tracker.slots.items() if name != SESSION_START_METADATA_SLOT}
+        slots = {
+            name: slot.value for name, slot in tracker.slots.items() if name != SESSION_START_METADATA_SLOT
+        }
         return (
             states(tracker, ignore_rule_only_turns=True)[-self.bounds.history :],
             states(tracker)[-(self.bounds.rule + 1) :],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -17,8 +16,15 @@ def _say(text: str | None = None, custom: dict[str, Any] | None = None) -> dict[
 
 def _book(body: dict[str, Any]) -> dict[str, Any]:
     slots = body["tracker"]["slots"]
-    responses = [_say(f"Booked for {slots['model']}.", {"foyer": {"effects": [{"kind": "book", "model": slots["model"]}]}})]
-    cleared = [{"event": "slot", "name": name, "value": None} for name in ("model", "day", "wait_here", "remark")]
+    responses = [
+        _say(
+            f"Booked for {slots['model']}.",
+            {"foyer": {"effects": [{"kind": "book", "model": slots["model"]}]}},
+        )
+    ]
+    cleared = [
+        {"event": "slot", "name": name, "value": None} for name in ("model", "day", "wait_here", "remark")
+    ]
     return {"events": [*cleared, {"event": "slot", "name": "asked", "value": 1}], "responses": responses}
 
 
@@ -42,6 +48,11 @@ def _human(body: dict[str, Any]) -> dict[str, Any]:
     return {"events": [], "responses": [_say(None, {"foyer": {"handoff": handoff}})]}
 
 
+def _report(body: dict[str, Any]) -> dict[str, Any]:
+    cleared = [{"event": "slot", "name": name, "value": None} for name in ("fault", "drives")]
+    return {"events": cleared, "responses": []}
+
+
 def _validate(body: dict[str, Any]) -> dict[str, Any]:
     return {"events": [], "responses": []}
 
@@ -51,7 +62,7 @@ ACTIONS = {
     "action_cancel": _cancel,
     "action_car_ready": _car_ready,
     "action_human": _human,
-    "action_report": lambda body: {"events": [{"event": "slot", "name": "fault", "value": None}, {"event": "slot", "name": "drives", "value": None}], "responses": []},
+    "action_report": _report,
     "validate_service_form": _validate,
 }
 
