@@ -103,7 +103,7 @@ class TurnWorker:
 
     async def _claim(self, limit: int) -> list[Claim]:
         lease_ms = int(self.limits.lease_s * 1000)
-        if await self.store.read(turns.next_due) is None:
+        if not await self.store.read(_some_due):
             return []
         return list(await self.store.write(lambda tx: turns.claim(tx, limit, lease_ms)))
 
@@ -215,6 +215,11 @@ class TurnWorker:
             conversation = conversations.update(tx, conversation, due_at=tx.now)
             tx.wake(topics.TURNS)
         return conversation
+
+
+def _some_due(tx: Transaction) -> bool:
+    due = turns.next_due(tx)
+    return due is not None and due <= tx.now
 
 
 def _stale(tx: Transaction, conversation: Conversation, claim: Claim, result: TurnResult) -> str | None:

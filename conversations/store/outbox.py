@@ -55,6 +55,14 @@ def claim(
     return [_take(tx, row, lease_ms) for row in tx.conn.execute(query).all()]
 
 
+def next_due(tx: Transaction) -> int | None:
+    """When the next head of a line is due, in milliseconds since 1970."""
+    moment: int | None = tx.conn.execute(
+        sa.select(sa.func.min(outbox.c.due_at)).where(sa.text(OUTBOX_HEAD))
+    ).scalar()
+    return moment
+
+
 def _take(tx: Transaction, row: sa.Row[tuple[object, ...]], lease_ms: int) -> Parcel:
     lease = new_id()
     tx.conn.execute(
