@@ -42,10 +42,11 @@ DESK_COUNTER = "desk"
 @dataclass(slots=True)
 class DeskEvent:
     """What the desk hears when the transaction commits: supervisors, and the agent, or (without one) the queue's agents,
-    or (without both) everybody."""
+    or (without both) everybody. A callable body is made under the lock of the events' counter, where everything that
+    earlier events tell of is visible: so what it counts is right for its number."""
 
     type: str
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
     queue: str | None = None
     agent: str | None = None
 
@@ -87,7 +88,7 @@ class Transaction:
                 "at": self.now,
                 "queue": e.queue,
                 "agent_id": e.agent,
-                "body": dict(e.body),
+                "body": dict(e.body() if callable(e.body) else e.body),
             }
             for i, e in enumerate(self.events)
         ]
@@ -145,7 +146,10 @@ async def open_store(url: str, bus: Bus | None = None, clock: Clock | None = Non
 def sqlite_engine(url: URL, busy_ms: int = 5000) -> sa.Engine:
     """An engine on which BEGIN is ours to say. `busy_ms`: how long to wait for another process's lock."""
     engine = sa.create_engine(
-        url.set(drivername="sqlite+pysqlite"), isolation_level="AUTOCOMMIT", poolclass=sa.pool.QueuePool
+        url.set(drivername="sqlite+pysqlite"),
+        isolation_level="AUTOCOMMIT",
+        poolclass=sa.pool.QueuePool,
+        hide_parameters=True,  # an error's text would hold what customers wrote
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -338,7 +342,12 @@ class PostgresStore:
         self.bus = bus
         self._clock = clock
         self._engine: AsyncEngine = create_async_engine(
-            postgres_url(url), pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=10
+            postgres_url(url),
+            pool_size=10,
+            max_overflow=10,
+            pool_pre_ping=True,
+            pool_timeout=10,
+            hide_parameters=True,
         )
 
     async def write(self, job: Job[T]) -> T:

@@ -243,6 +243,7 @@ agents = Table(
     Column("skills", JSON, nullable=False),
     Column("presence", String(16), nullable=False),
     Column("presence_reason", Text),
+    Column("last_seen_at", Moment),
     Column("created_at", Moment, nullable=False),
 )
 
