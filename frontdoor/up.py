@@ -73,6 +73,12 @@ def actions_environment(settings: Settings) -> dict[str, str]:
     )
 
 
+def rasa_command(port: int) -> tuple[str, ...]:
+    """Stock `rasa run` on a loopback port, with the project's files; to be run in the project's root."""
+    files = ("--model", "bot/models", "--endpoints", "endpoints.yml", "--credentials", "credentials.yml")
+    return (str(BOT_PYTHON), "-P", "-m", "rasa", "run", "--interface", "127.0.0.1", "--port", str(port), *files)
+
+
 def make_plan(settings: Settings) -> Plan:
     """What to start: the front door always; Rasa and the actions unless addresses of others are set."""
     log = settings.home / "logs"
@@ -100,11 +106,11 @@ def make_plan(settings: Settings) -> Plan:
         children.append(
             Child(
                 "assistant",
-                (str(BOT_PYTHON), "-P", "-m", "bot.serve", "--port", str(port)),
+                rasa_command(port),
                 bot_environment(settings, actions_url),
                 ROOT,
                 log / "assistant.log",
-                f"http://127.0.0.1:{port}/",
+                f"http://127.0.0.1:{port}/webhooks/foyer/health",
                 port,
             )
         )
