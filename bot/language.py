@@ -22,8 +22,10 @@ Pattern = dict[str, Any]
 _MONTHS = (
     "jan feb mar apr may jun jul aug sep sept oct nov dec january february march april june july august "
     "september october november december"
-).split()
-_WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs fri sat sun"
+)
+_WEEKDAYS = (
+    "monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs fri sat sun"
+)
 _DAY = r"(?i)^(0?[1-9]|[12]\d|3[01])(st|nd|rd|th)?$"
 _YEAR = r"^(19|20)\d\d$"
 _OUTWARD = r"(?i)^[a-z]{1,2}\d[a-z\d]?$"
@@ -40,10 +42,15 @@ def _one_of(*words: str) -> Pattern:
 
 def _order_numbers() -> list[list[Pattern]]:
     digits = _is(r"^\d{6}$")
+    dash = {"ORTH": {"IN": ["-", "\u2013", "\u2014", "#", ":"]}, "OP": "?"}
     return [
-        [_is(r"(?i)^#?fy[-–—_./]?\d{6}$")],
-        [_one_of("fy", "fy-", "fy–", "fy#", "fy:"), {"ORTH": {"IN": ["-", "–", "—", "#", ":"]}, "OP": "?"}, digits],
-        [{"ORTH": "#"}, _is(r"(?i)^(fy[-–]?)?\d{6}$")],
+        [_is(r"(?i)^#?fy[-\u2013\u2014_./]?\d{6}$")],
+        [
+            _one_of("fy", "fy-", "fy\u2013", "fy#", "fy:"),
+            dash,
+            digits,
+        ],
+        [{"ORTH": "#"}, _is(r"(?i)^(fy[-\u2013]?)?\d{6}$")],
         [_is(r"^#\d{6}$")],
         [digits],
     ]
@@ -76,13 +83,18 @@ def _amounts() -> list[list[Pattern]]:
     number = _is(r"^\d{1,3}([,.]?\d{3})*([.,]\d{1,2})?$")
     return [
         [{"ORTH": {"IN": ["£", "€", "$"]}}, number],
-        [number, _one_of("pounds", "pound", "quid", "gbp", "euros", "euro", "eur", "dollars", "usd", "pence", "£", "€")],
+        [
+            number,
+            _one_of(
+                "pounds", "pound", "quid", "gbp", "euros", "euro", "eur", "dollars", "usd", "pence", "£", "€"
+            ),
+        ],
         [_is(r"(?i)^(£|€|\$)\d+([.,]\d{1,2})?$")],
     ]
 
 
 def _dates() -> list[list[Pattern]]:
-    month = _one_of(*_MONTHS)
+    month = _one_of(*_MONTHS.split())
     year = {**_is(_YEAR), "OP": "?"}
     return [
         [_is(_DAY), {"LOWER": "of", "OP": "?"}, month, year],
@@ -124,7 +136,11 @@ def stamp() -> str:
     """Names this pipeline: changes whenever its rules, this file or spaCy's version do."""
     import spacy
 
-    parts = [spacy.__version__, json.dumps(patterns(), sort_keys=True), Path(__file__).read_text(encoding="utf-8")]
+    parts = [
+        spacy.__version__,
+        json.dumps(patterns(), sort_keys=True),
+        Path(__file__).read_text(encoding="utf-8"),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -1,0 +1,1 @@
+"""Custom actions: what the assistant looks up and changes in the account system."""

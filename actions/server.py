@@ -1,0 +1,78 @@
+"""The action server: rasa-sdk's protocol over HTTP, bound to one address, in one process."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from actions import clarify, order_form
+from actions.account_actions import AccountActions
+from actions.directory import AccountDirectory, DirectoryError
+from actions.lookups import Patience
+from actions.order_form import OrderForm
+from actions.sql_directory import SqlDirectory
+
+logger = logging.getLogger("foyer.actions")
+
+MOST_BYTES = 4 * 1024 * 1024
+SHUTDOWN_SECONDS = 5.0
+
+
+def executor(directory: AccountDirectory, patience: Patience | None = None) -> Any:
+    """rasa-sdk's executor with all custom actions over `directory`."""
+    from rasa_sdk.executor import ActionExecutor  # type: ignore[import-untyped]
+
+    waits = patience or Patience()
+    answers = AccountActions(directory, waits)
+    form = OrderForm(directory, waits)
+    actions = ActionExecutor()
+    for name, action in {
+        order_form.NAME: form.__call__,
+        "action_order_status": answers.order_status,
+        "action_delivery_date": answers.delivery_date,
+        "action_bill": answers.bill,
+        clarify.NAME: clarify.clarify,
+    }.items():
+        actions.register_function(name, action)
+    return actions
+
+
+def application(directory: AccountDirectory, patience: Patience | None = None) -> Any:
+    """The web application: `POST /webhook`, `GET /health`, `GET /actions`."""
+    from rasa_sdk.endpoint import create_app  # type: ignore[import-untyped]
+    from sanic import response
+
+    app = create_app(executor(directory, patience), cors_origins=[])
+    app.config.REQUEST_MAX_SIZE = MOST_BYTES
+    app.config.ACCESS_LOG = False
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = SHUTDOWN_SECONDS
+    app.config.KEEP_ALIVE_TIMEOUT = 120
+
+    async def failed(request: Any, error: Exception) -> Any:
+        status = getattr(error, "status_code", 500)
+        if status >= 500:  # the kind of error only: its text, and the request, may hold a customer's words
+            logger.error("action failed: %s", type(error).__name__)
+        return response.json({"error": type(error).__name__}, status=status)
+
+    app.exception(Exception)(failed)
+    return app
+
+
+def serve(host: str, port: int, url: str) -> None:
+    """Serves until SIGINT or SIGTERM. An account system that is not there yet is tried again when it is needed."""
+    directory = SqlDirectory(url)
+    app = application(directory)
+
+    async def prepare(*_: Any) -> None:
+        try:
+            await directory.prepare()
+        except DirectoryError as error:
+            logger.warning("the account system is not ready: %s", error)
+
+    async def close(*_: Any) -> None:
+        await directory.close()
+
+    app.before_server_start(prepare)
+    app.after_server_stop(close)
+    logger.info("action server on http://%s:%d", host, port)
+    app.run(host=host, port=port, single_process=True, access_log=False, motd=False)
