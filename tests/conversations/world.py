@@ -124,7 +124,7 @@ class World:
         self.worker = TurnWorker(self.store, self.assistant, self.lifecycle, self.limits)
 
     async def says(self, text: str, event: str | None = None) -> Accepted:
-        inbound = Inbound(self.sender, event or f"e{next(self.ids)}", text)
+        inbound = Inbound(self.sender, event or f"{self.address}:{next(self.ids)}", text)
         return await self.store.write(lambda tx: self.intake.accept(tx, inbound))
 
     async def transcript(self) -> Sequence[Message]:
