@@ -98,14 +98,17 @@ class AccountActions:
     ) -> T | None:
         """The answer; None when there was none, after saying why."""
 
+        noted: Json = {**asked, "customer": turn.customer}
+
         async def of_customer() -> T:
             customer = turn.customer or await self.directory.verified_in_turn(turn.id)
             if customer is None:
                 raise NotVerified
+            noted["customer"] = customer
             return await look(customer)
 
         try:
-            return await lookups.ask({**asked, "customer": turn.customer}, of_customer, shown)
+            return await lookups.ask(noted, of_customer, shown)
         except NotVerified:
             dispatcher.utter_message(response="say_not_verified")
         except LookupFailed as failure:
