@@ -171,6 +171,8 @@ class Interleavings(RuleBasedStateMachine):
             self.ground.do(self.world.worker.run_due())
         for conversation in self.conversations():
             assert conversation.due_at is None
+            if conversation.control is Control.ASSISTANT:
+                assert self.ground.do(self.unanswered(conversation)) is None
             self.every_message_has_a_fate(conversation)
 
     def every_message_has_a_fate(self, conversation: Conversation) -> None:
@@ -213,6 +215,9 @@ class Interleavings(RuleBasedStateMachine):
             return [conversations.from_row(row) for row in tx.conn.execute(query)]
 
         return self.ground.do(self.world.store.write(job))
+
+    async def unanswered(self, conversation: Conversation) -> object:
+        return await self.world.store.read(lambda tx: turns.unanswered(tx, conversation))
 
     async def write(self, job: Callable[[Transaction], T]) -> T:
         return await self.world.store.write(job)
