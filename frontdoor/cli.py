@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -187,6 +188,105 @@ def doctor(home: Home = None, port: Port = None) -> None:
     from frontdoor.doctor import examine
 
     raise typer.Exit(examine(_settings(home, port, prepare=False), say))
+
+
+@agent_app.command("add")
+def agent_add(
+    email: Annotated[str, typer.Argument(help="E-mail address, with which they log in.")],
+    name: Annotated[str, typer.Option(help="Name that customers see.")],
+    role: Annotated[
+        list[str] | None, typer.Option(help="agent, supervisor or admin; again for more [default: agent].")
+    ] = None,
+    queue: Annotated[
+        list[str] | None, typer.Option(help="Queue they serve; again for more [default: general].")
+    ] = None,
+    skill: Annotated[
+        list[str] | None, typer.Option(help="Skill, with a level from 1 to 5 (billing:4); again for more.")
+    ] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="Language they write (en, pt-BR); again for more.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Add someone who works at the desk.
+
+    The password is asked for, or read from standard input in a pipe; an empty one is made up and printed.
+    """
+    from frontdoor import setup
+
+    settings = _settings(home)
+    skills = _skills(skill or [])
+    password, made_up = _new_password()
+    _at_desk(
+        setup.add_agent(
+            settings,
+            email,
+            name,
+            roles=role or ["agent"],
+            queues=queue or ["general"],
+            skills=skills,
+            languages=language or [],
+            password=password,
+        )
+    )
+    say(f"{email} can log in{f' with the password {password}' if made_up else ''}")
+
+
+@agent_app.command("password")
+def agent_password(
+    email: Annotated[str, typer.Argument(help="E-mail address of the agent.")], home: Home = None
+) -> None:
+    """Give an agent a new password; they are logged out everywhere. It is asked for as `agent add` does."""
+    from frontdoor import setup
+
+    settings = _settings(home)
+    password, made_up = _new_password()
+    _at_desk(setup.set_password(settings, email, password))
+    say(f"{email} has a new password{f': {password}' if made_up else ''}, and is logged out everywhere")
+
+
+def _skills(given: list[str]) -> dict[str, int]:
+    skills = {}
+    for word in given:
+        name, _, level = word.partition(":")
+        if not (level or "3").isdecimal():
+            say(f"--skill {word}: a skill has the form name or name:level")
+            raise typer.Exit(2)
+        skills[name] = int(level or "3")
+    return skills
+
+
+def _new_password() -> tuple[str, bool]:
+    """A password that was typed or piped in, or one made up; and whether it was made up."""
+    import secrets
+
+    if sys.stdin.isatty():
+        given = typer.prompt(
+            "Password (empty: one is made up)", default="", hide_input=True, show_default=False
+        )
+        if given and given != typer.prompt("The same again", hide_input=True):
+            say("these two differ")
+            raise typer.Exit(1)
+    else:
+        given = sys.stdin.readline().rstrip("\r\n")
+    return given or secrets.token_urlsafe(12), not given
+
+
+def _at_desk(change: Coroutine[Any, Any, object]) -> None:
+    """Runs a change of the people at the desk; what it refuses is said, with exit code 1, what it can't do with 2."""
+    import asyncio
+
+    from conversations.errors import FoyerError, StoreUnavailable
+    from frontdoor.settings import SettingsError
+
+    try:
+        asyncio.run(change)
+    except (StoreUnavailable, SettingsError) as error:
+        say(f"the database: {error}")
+        raise typer.Exit(2) from None
+    except FoyerError as error:
+        say(str(error))
+        raise typer.Exit(1) from None
 
 
 @accounts_app.command("sample")

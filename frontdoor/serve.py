@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from frontdoor.locks import HeldError, held
 from frontdoor.logs import configure_logs
-from frontdoor.settings import Settings
+from frontdoor.settings import Settings, SettingsError
 
 
 def serve(settings: Settings, say: Callable[[str], None]) -> int:
@@ -38,6 +38,9 @@ def _run(settings: Settings, say: Callable[[str], None]) -> int:
             access_log=None,
             shutdown_timeout=5,
         )
+    except SettingsError as error:
+        say(str(error))
+        return 2
     except OSError as error:
         say(f"can't listen on {settings.host}:{settings.port}: {error.strerror}")
         return 2
