@@ -19,6 +19,9 @@ MOST_FAILED_ATTEMPTS = 5
 # Said in the middle of the form, these are answered by rules; then the form asks again.
 INTERJECTIONS = frozenset({"greet", "thank", "bot_challenge", "help", "goodbye", "stop", "request_human"})
 
+# Asked in the middle of the form, these change what is wanted; the form still needs its answer.
+QUESTIONS = frozenset({"order_status", "delivery_date", "bill"})
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -47,7 +50,7 @@ class OrderForm:
         answers = read(tracker, turn)
         requested = tracker.slots.get("requested_slot")
         if requested and not (answers.new_number or answers.new_proof):
-            return [] if turn.intent in INTERJECTIONS else _unusable(dispatcher, tracker, answers)
+            return [] if turn.intent in INTERJECTIONS else _unusable(dispatcher, tracker, turn, answers)
         if answers.number is None:
             return _ask_number(dispatcher, answers)
         if answers.proof is None:
@@ -146,15 +149,18 @@ def _ask_again(dispatcher: Dispatcher, tracker: Tracker) -> list[Json]:
     return [set_slot("requested_slot", "proof")]
 
 
-def _unusable(dispatcher: Dispatcher, tracker: Tracker, answers: Answers) -> list[Json]:
+def _unusable(dispatcher: Dispatcher, tracker: Tracker, turn: Turn, answers: Answers) -> list[Json]:
+    asks_too = turn.intent in QUESTIONS
     missed = int(tracker.slots.get("answers_missed") or 0) + 1
     if missed >= MOST_UNUSABLE_ANSWERS:
         dispatcher.utter_message(response="say_handoff_form_failed")
         return _ended(answers.number)
     if answers.number is None:
-        dispatcher.utter_message(response="say_order_number_unreadable")
+        words = "say_ask_order_number_first" if asks_too else "say_order_number_unreadable"
+        dispatcher.utter_message(response=words)
         return _requesting("order_number", None, missed=missed)
-    dispatcher.utter_message(response="say_proof_unreadable", number=answers.number)
+    words = "say_ask_proof_first" if asks_too else "say_proof_unreadable"
+    dispatcher.utter_message(response=words, number=answers.number)
     return _requesting("proof", answers.number, missed=missed)
 
 

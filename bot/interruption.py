@@ -9,12 +9,15 @@ from rasa.engine.graph import ExecutionContext
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.engine.storage.resource import Resource
 from rasa.engine.storage.storage import ModelStorage
+from rasa.shared.constants import DEFAULT_NLU_FALLBACK_INTENT_NAME
 from rasa.shared.core.constants import ACTION_DEACTIVATE_LOOP_NAME, ACTION_LISTEN_NAME
 from rasa.shared.core.domain import Domain
+from rasa.shared.core.events import UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 from rasa.shared.exceptions import InvalidConfigException
 
 INTERRUPTIONS = "interruptions"
+LEAST_CONFIDENCE = "least_confidence"
 ABOVE_RULES = 10
 
 
@@ -23,7 +26,8 @@ class InterruptionPolicy(Policy):
     """Answers some intents with one response each, ends an active form, then listens.
 
     `interruptions` in config.yml maps an intent to a response. Rules can't do this: an active form is asked
-    first, and asks the action server.
+    first, and asks the action server. A message that was not understood counts too, when such an intent is the best
+    guess with at least `least_confidence`: who may have asked for a person gets one.
     """
 
     # How many states of the history it takes into account: dialogue state is shortened by that (bot/state.py).
@@ -37,7 +41,7 @@ class InterruptionPolicy(Policy):
     @staticmethod
     def get_default_config() -> dict[str, Any]:
         """No interruptions, above the rules."""
-        return {"priority": ABOVE_RULES, "max_history": None, INTERRUPTIONS: {}}
+        return {"priority": ABOVE_RULES, "max_history": None, INTERRUPTIONS: {}, LEAST_CONFIDENCE: 1.0}
 
     @classmethod
     def create(
@@ -93,9 +97,18 @@ class InterruptionPolicy(Policy):
         probabilities[domain.index_for_action(action)] = 1.0
         return self._prediction(probabilities, is_no_user_prediction=True)
 
+    def _meant(self, message: UserUttered) -> str | None:
+        intent = message.intent.get("name")
+        if intent != DEFAULT_NLU_FALLBACK_INTENT_NAME:
+            return intent
+        ranking = (message.parse_data or {}).get("intent_ranking") or []
+        guesses = [guess for guess in ranking if guess["name"] != DEFAULT_NLU_FALLBACK_INTENT_NAME]
+        sure = bool(guesses) and guesses[0]["confidence"] >= self.config[LEAST_CONFIDENCE]
+        return guesses[0]["name"] if sure else None
+
     def _next_action(self, tracker: DialogueStateTracker) -> str | None:
         message = tracker.latest_message
-        response = self.config[INTERRUPTIONS].get(message.intent.get("name")) if message else None
+        response = self.config[INTERRUPTIONS].get(self._meant(message)) if message else None
         if response is None:
             return None
         if tracker.latest_action_name == ACTION_LISTEN_NAME:
