@@ -7,8 +7,10 @@ from typing import Any
 from rasa.core.channels.channel import UserMessage
 from rasa.core.policies.policy import Policy
 from rasa.core.processor import MessageProcessor
+from rasa.engine.runner.dask import DaskGraphRunner
 from rasa.shared.core.domain import SessionConfig
 
+from bot import fast
 from bot.action_endpoint import ActionEndpoint
 from bot.state import Bounds, StateCodec
 from bot.turn import current_turn
@@ -24,12 +26,15 @@ class LoadedModel:
         self.forms = set(processor.domain.form_names)
         self.codec = StateCodec(processor.domain, Bounds.of_policies(policies_of(processor)))
         self._endpoint = endpoint
+        fast.install()
         self._adapt()
 
     def _adapt(self) -> None:
         # Conversations are the front door's: they do not expire by Rasa's clock.
         self.processor.domain.session_config = SessionConfig(0, carry_over_slots=True)
         self.processor.action_endpoint = self._endpoint
+        if isinstance(self.processor.graph_runner, DaskGraphRunner):
+            self.processor.graph_runner = fast.PlainRunner(self.processor.graph_runner)
         self.processor.on_circuit_break = _note_limit
 
     async def warm_up(self) -> None:

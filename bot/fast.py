@@ -1,0 +1,345 @@
+"""The same as Rasa does, with less to do: replacements for what costs a turn most.
+
+Each holds to what it replaces, and a test compares both. What they save is in `docs/speed.md` of the assistant's
+benchmark run (`./foyer bench turns`); one that no longer pays is taken out.
+"""
+
+from __future__ import annotations
+
+import copy
+import types
+from collections.abc import Callable
+from typing import Any
+
+import rasa.core.actions.forms
+import rasa.core.policies.memoization
+import rasa.core.policies.rule_policy
+import rasa.core.processor
+from jsonschema.exceptions import best_match
+from jsonschema.validators import validator_for
+from rasa.core.actions.action import RemoteAction
+from rasa.engine.graph import GraphNode
+from rasa.engine.runner.dask import DaskGraphRunner
+from rasa.shared.core.constants import (
+    ACTIVE_LOOP,
+    LOOP_NAME,
+    PREVIOUS_ACTION,
+    SHOULD_NOT_BE_SET,
+    SLOTS,
+    USER,
+)
+from rasa.shared.core.domain import Domain
+from rasa.shared.core.events import (
+    ActionExecuted,
+    ActionExecutionRejected,
+    ActionReverted,
+    ActiveLoop,
+    BotUttered,
+    DefinePrevUserUtteredFeaturization,
+    Event,
+    Restarted,
+    SessionStarted,
+    SlotSet,
+    UserUtteranceReverted,
+    UserUttered,
+)
+from rasa.shared.core.slots import Slot
+from rasa.shared.core.trackers import DialogueStateTracker
+
+# --- events that apply -----------------------------------------------------------------------------------------------
+# Rasa asks `isinstance` of an abstract base class some thousand times a turn. Here each type is asked once.
+
+_RESET, _REWIND, _UNDO, _ACTION, _SAID, _FEATURIZED, _LOOP, _REJECTED, _SLOT, _BOT, _OTHER = range(11)
+_KINDS: tuple[tuple[int, tuple[type[Event], ...]], ...] = (
+    (_RESET, (Restarted, SessionStarted)),
+    (_UNDO, (ActionReverted,)),
+    (_REWIND, (UserUtteranceReverted,)),
+    (_ACTION, (ActionExecuted,)),
+    (_SAID, (UserUttered,)),
+    (_FEATURIZED, (DefinePrevUserUtteredFeaturization,)),
+    (_LOOP, (ActiveLoop,)),
+    (_REJECTED, (ActionExecutionRejected,)),
+    (_SLOT, (SlotSet,)),
+    (_BOT, (BotUttered,)),
+)
+
+
+class _KindOf(dict[type, int]):
+    def __missing__(self, cls: type) -> int:
+        kind = next((kind for kind, classes in _KINDS if issubclass(cls, classes)), _OTHER)
+        self[cls] = kind
+        return kind
+
+
+_kind_of = _KindOf()
+
+
+def applied_events(tracker: DialogueStateTracker) -> list[Event]:
+    """Stand in for `DialogueStateTracker.applied_events`."""
+    events = tracker.events
+    loops = {event.name for event in events if _kind_of[type(event)] == _LOOP and event.name}
+    applied: list[Event] = []
+    for event in events:
+        kind = _kind_of[type(event)]
+        if kind == _RESET:
+            applied = []
+        elif kind == _UNDO:
+            _drop_through(_ACTION, applied)
+        elif kind == _REWIND:
+            _drop_through(_SAID, applied)
+            _drop_through(_ACTION, applied)
+        elif kind == _ACTION and event.action_name in loops and not _begins_loop(event.action_name, applied):
+            _drop_loop_turn(event.action_name, applied)
+        else:
+            applied.append(event)
+    return applied
+
+
+def _drop_through(kind: int, applied: list[Event]) -> None:
+    while applied:
+        if _kind_of[type(applied.pop())] == kind:
+            return
+
+
+def _begins_loop(name: str, applied: list[Event]) -> bool:
+    """Say whether the loop runs for the first time, or after something came between."""
+    following: str | None = None
+    for event in reversed(applied):
+        kind = _kind_of[type(event)]
+        if kind == _LOOP:
+            if event.name is None:
+                return True
+        elif kind == _REJECTED:
+            if event.action_name == name:
+                return True
+        elif kind == _SAID:
+            if following is not None and following != name:
+                return True
+        elif kind == _ACTION:
+            if event.action_name == name:
+                return False
+            following = event.action_name
+    return True
+
+
+def _drop_loop_turn(name: str, applied: list[Event]) -> None:
+    """Drop what was said and done since the loop last ran; what it set stays."""
+    at = len(applied)
+    kept: list[Event] = []
+    while at:
+        event = applied[at - 1]
+        kind = _kind_of[type(event)]
+        if kind == _ACTION and event.action_name == name:
+            break
+        if kind not in (_ACTION, _SAID, _FEATURIZED):
+            kept.append(event)
+        at -= 1
+    applied[at:] = reversed(kept)
+
+
+# --- states ----------------------------------------------------------------------------------------------------------
+# Policies ask for the states of the whole history again and again; most of a state is that of the one before.
+
+_KEEPS_MESSAGE = frozenset({_ACTION, _LOOP, _REJECTED, _SLOT, _BOT})
+_KEEPS_SLOTS = frozenset({_ACTION, _LOOP, _REJECTED, _BOT, _SAID, _FEATURIZED})
+
+State = dict[str, Any]
+
+
+def states_for_tracker_history(
+    domain: Domain,
+    tracker: DialogueStateTracker,
+    omit_unset_slots: bool = False,
+    ignore_rule_only_turns: bool = False,
+    rule_only_data: dict[str, Any] | None = None,
+) -> list[State]:
+    """Stand in for `Domain.states_for_tracker_history`."""
+    states: list[State] = []
+    run = _Run(domain, tracker, omit_unset_slots)
+    last_action: dict[str, Any] | None = None
+    hidden = False
+    for event in [*tracker.applied_events(), None]:
+        if event is None or _kind_of[type(event)] == _ACTION:
+            if not ignore_rule_only_turns:
+                states.append(run.state())
+            else:
+                if not hidden:
+                    last_action = run.tracker.latest_action
+                if run.decides:
+                    hidden = event is not None and event.hide_rule_turn
+                if not hidden:
+                    states.append(_visible(run.state(), states, last_action, rule_only_data))
+        if event is not None:
+            run.follow(event)
+    return states
+
+
+def _visible(
+    state: State,
+    earlier: list[State],
+    last_action: dict[str, Any] | None,
+    rule_only_data: dict[str, Any] | None,
+) -> State:
+    """Return a state as policies see it that do not know of rules."""
+    Domain._remove_rule_only_features(state, rule_only_data)
+    if earlier:
+        Domain._substitute_rule_only_user_input(state, earlier[-1])
+    if last_action:
+        state[PREVIOUS_ACTION] = last_action
+    return {part: value for part, value in state.items() if value}
+
+
+class _Run:
+    """A tracker that follows events, and remembers the parts of its state that an event left as they were."""
+
+    def __init__(self, domain: Domain, tracker: DialogueStateTracker, omit_unset_slots: bool) -> None:
+        self.tracker = tracker.init_copy()
+        self._domain, self._omit_unset_slots = domain, omit_unset_slots
+        self._message: dict[str, Any] | None = None
+        self._slots: dict[str, Any] | None = None
+
+    @property
+    def decides(self) -> bool:
+        """Say whether the coming action was chosen by a policy: neither demanded nor the loop's own."""
+        tracker = self.tracker
+        return not tracker.followup_action and tracker.latest_action_name != tracker.active_loop_name
+
+    def follow(self, event: Event) -> None:
+        # What applies never looks back at the run's own events, so they need not be kept.
+        event.apply_to(self.tracker)
+        kind = _kind_of[type(event)]
+        if kind not in _KEEPS_MESSAGE:
+            self._message = None
+        if kind not in _KEEPS_SLOTS:
+            self._slots = None
+
+    def state(self) -> State:
+        if self._message is None:
+            self._message = self._domain._get_user_sub_state(self.tracker)
+        if self._slots is None:
+            self._slots = self._domain._get_slots_sub_state(
+                self.tracker, omit_unset_slots=self._omit_unset_slots
+            )
+        state: State = {}
+        if self._message:
+            state[USER] = dict(self._message)
+        if self._slots:
+            state[SLOTS] = dict(self._slots)
+        if self.tracker.latest_action:
+            state[PREVIOUS_ACTION] = self.tracker.latest_action
+        if self.tracker.active_loop:
+            state[ACTIVE_LOOP] = {LOOP_NAME: self.tracker.active_loop.name}
+        return state
+
+
+# --- the graph -------------------------------------------------------------------------------------------------------
+# Rasa builds a dask graph for each run, three to six times a turn, and dask orders it anew.
+
+_Plan = list[tuple[str, GraphNode, list[str]]]
+
+
+class PlainRunner:
+    """Runs the nodes of a loaded graph one after the other, in an order found once for each target."""
+
+    def __init__(self, runner: DaskGraphRunner) -> None:
+        self._schema = runner._graph_schema
+        self._instantiated_nodes: dict[str, GraphNode] = runner._instantiated_nodes
+        self._plans: dict[tuple[str, ...], _Plan] = {}
+
+    def run(self, inputs: dict[str, Any] | None = None, targets: list[str] | None = None) -> dict[str, Any]:
+        """Stand in for `DaskGraphRunner.run`."""
+        wanted = tuple(targets or self._schema.target_names)
+        results = {name: (name, value) for name, value in (inputs or {}).items()}
+        for name, node, needs in self._plan(wanted):
+            results[name] = node(*[results.get(need, need) for need in needs])
+        return dict(results[target] for target in wanted)
+
+    def _plan(self, targets: tuple[str, ...]) -> _Plan:
+        plan = self._plans.get(targets)
+        if plan is None:
+            plan = self._plans[targets] = self._order(targets)
+        return plan
+
+    def _order(self, targets: tuple[str, ...]) -> _Plan:
+        nodes = self._schema.minimal_graph_schema(list(targets)).nodes
+        ordered: dict[str, list[str]] = {}
+
+        def visit(name: str) -> None:
+            if name in nodes and name not in ordered:
+                needs = list(nodes[name].needs.values())
+                for need in needs:
+                    visit(need)
+                ordered[name] = needs
+
+        for target in targets:
+            visit(target)
+        return [(name, self._instantiated_nodes[name], needs) for name, needs in ordered.items()]
+
+
+# --- replies of actions ----------------------------------------------------------------------------------------------
+# `jsonschema.validate` checks Rasa's schema itself, some 600 definitions deep, before each reply.
+
+_REPLY_SCHEMA = RemoteAction.action_response_format_spec()
+_reply_validator = validator_for(_REPLY_SCHEMA)(_REPLY_SCHEMA)
+
+
+def validate_action_result(_action: RemoteAction, result: dict[str, Any]) -> bool:
+    """Stand in for `RemoteAction._validate_action_result`."""
+    error = best_match(_reply_validator.iter_errors(result))
+    if error is not None:
+        raise error
+    return True
+
+
+# --- copies ----------------------------------------------------------------------------------------------------------
+
+
+def copy_slot(slot: Slot) -> Slot:
+    """Stand in for `copy.copy` of a slot, which takes the long way that pickle takes."""
+    twin = object.__new__(type(slot))
+    twin.__dict__.update(slot.__dict__)
+    return twin
+
+
+def slots_sub_state(tracker: DialogueStateTracker, omit_unset_slots: bool = False) -> dict[str, Any]:
+    """Stand in for `Domain._get_slots_sub_state`, which asks each slot for its features up to three times."""
+    out: dict[str, Any] = {}
+    for name, slot in tracker.slots.items():
+        if slot is None or not slot.influence_conversation:
+            continue
+        feature = slot.as_feature()
+        if not feature or (omit_unset_slots and not slot.has_been_set):
+            continue
+        if slot.value == SHOULD_NOT_BE_SET:
+            out[name] = SHOULD_NOT_BE_SET
+        elif any(feature):
+            out[name] = tuple(feature)
+    return out
+
+
+# In these modules deep copies are made for debug logs only, printed or not.
+_COPY_FOR_LOGS = (
+    rasa.core.processor,
+    rasa.core.policies.rule_policy,
+    rasa.core.policies.memoization,
+    rasa.core.actions.forms,
+)
+_no_deep_copies = types.SimpleNamespace(copy=copy.copy, deepcopy=lambda value, *_: value)
+
+# --- putting them in -------------------------------------------------------------------------------------------------
+
+Replacement = tuple[Any, str, Callable[..., Any]]
+REPLACEMENTS: tuple[Replacement, ...] = (
+    (DialogueStateTracker, "applied_events", applied_events),
+    (RemoteAction, "_validate_action_result", validate_action_result),
+    (Slot, "__copy__", copy_slot),
+    (Domain, "_get_slots_sub_state", staticmethod(slots_sub_state)),
+    (Domain, "states_for_tracker_history", states_for_tracker_history),
+    *((module, "copy", _no_deep_copies) for module in _COPY_FOR_LOGS),
+)
+
+
+def install() -> None:
+    """Put the replacements in, for the whole process; again does no harm."""
+    for owner, name, replacement in REPLACEMENTS:
+        setattr(owner, name, replacement)
