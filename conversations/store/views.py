@@ -21,7 +21,8 @@ from .tables import QUEUED_HANDOFF, counters, desk_events, handoffs
 class ThreadView:
     """A thread at one moment. Comparing two of them tells a socket what to say; `first_seq` belongs to the conversation.
 
-    `position` counts from 1 and is None unless the conversation waits in a queue.
+    `position` counts from 1 and is None unless the conversation waits in a queue. `episode` is the latest conversation,
+    closed or not; `conversation` only an open one.
     """
 
     thread: str
@@ -34,6 +35,7 @@ class ThreadView:
     outcome: str | None
     position: int | None
     messages: tuple[Message, ...] = ()
+    episode: str | None = None
 
 
 def thread_view(tx: Transaction, thread_id: str, after: int, limit: int = 500) -> ThreadView:
@@ -55,6 +57,7 @@ def thread_view(tx: Transaction, thread_id: str, after: int, limit: int = 500) -
         outcome=conversation.outcome,
         position=queue_position(tx, conversation.id) if waiting else None,
         messages=found,
+        episode=conversation.id,
     )
 
 
