@@ -192,10 +192,10 @@ class SqliteStore:
 
     dialect = "sqlite"
 
-    def __init__(self, url: URL, bus: Bus, clock: Clock | None) -> None:
+    def __init__(self, url: URL, bus: Bus, clock: Clock | None, busy_ms: int = 5000) -> None:
         self.bus = bus
         self._clock = clock or system_clock
-        self._engine = sqlite_engine(url)
+        self._engine = sqlite_engine(url, busy_ms)
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
         self._writer = threading.Thread(target=self._run, name="store-write", daemon=True)
