@@ -50,13 +50,15 @@ class Metrics:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
-        for metric in self.all():
+        for metric in self._own():
             self.registry.register(metric)
 
-    def all(self) -> tuple[Counter | Histogram | Gauge, ...]:
-        """Every metric, for registration and for the test that holds the documentation to them."""
-        own = (getattr(self, part.name) for part in fields(self) if part.name != "registry")
-        return tuple(own)
+    def names(self) -> list[str]:
+        """Names of every metric, without the endings that Prometheus adds."""
+        return [described.name for metric in self._own() for described in metric.describe()]
+
+    def _own(self) -> list[Counter | Histogram | Gauge]:
+        return [getattr(self, part.name) for part in fields(self) if part.name != "registry"]
 
     def request_ended(self, route: str, method: str, status: int, seconds: float) -> None:
         """Counts one answered request; ``route`` is the pattern (``/media/{id}``), never the path itself."""

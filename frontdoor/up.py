@@ -76,7 +76,8 @@ def actions_environment(settings: Settings) -> dict[str, str]:
 def rasa_command(port: int) -> tuple[str, ...]:
     """Stock `rasa run` on a loopback port, with the project's files; to be run in the project's root."""
     files = ("--model", "bot/models", "--endpoints", "endpoints.yml", "--credentials", "credentials.yml")
-    return (str(BOT_PYTHON), "-P", "-m", "rasa", "run", "--interface", "127.0.0.1", "--port", str(port), *files)
+    where = ("--interface", "127.0.0.1", "--port", str(port))
+    return (str(BOT_PYTHON), "-P", "-m", "rasa", "run", *where, *files)
 
 
 def make_plan(settings: Settings) -> Plan:

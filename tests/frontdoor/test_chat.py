@@ -39,10 +39,17 @@ class FrontDoor:
     async def open(self, request: web.Request) -> web.Response:
         self.app_keys.append(request.headers.get("X-Foyer-App"))
         if self.refuse:
-            return web.json_response({"error": {"code": "no", "message": "not from here"}}, status=self.refuse)
+            return web.json_response(
+                {"error": {"code": "no", "message": "not from here"}}, status=self.refuse
+            )
         self.sessions.append(await request.json())
         last = len(self.messages)
-        body = {"session": f"token-{len(self.sessions)}", "thread": "t", "conversation": None, "last_seq": last}
+        body = {
+            "session": f"token-{len(self.sessions)}",
+            "thread": "t",
+            "conversation": None,
+            "last_seq": last,
+        }
         return web.json_response({**body, "expires_at": "2099-01-01T00:00:00Z"}, status=201)
 
     async def socket(self, request: web.Request) -> web.WebSocketResponse:
@@ -77,7 +84,13 @@ class FrontDoor:
         choices = {"choices": more.pop("choices")} if "choices" in more else {}
         content = {"kind": "text", "text": text, **choices}
         author = {"kind": kind, **({"name": more.pop("name")} if "name" in more else {})}
-        message = {"type": "message", "seq": len(self.messages) + 1, "author": author, "content": content, **more}
+        message = {
+            "type": "message",
+            "seq": len(self.messages) + 1,
+            "author": author,
+            "content": content,
+            **more,
+        }
         self.messages.append(message)
         return message
 
@@ -165,7 +178,9 @@ async def test_an_ended_session_is_replaced_through_resume(front_door: FrontDoor
     assert kept == ["token-1", "token-2"]
 
 
-@pytest.mark.parametrize(("code", "told"), [(4403, "FOYER_CHAT_ORIGINS"), (4409, "too many places"), (4400, "version")])
+@pytest.mark.parametrize(
+    ("code", "told"), [(4403, "FOYER_CHAT_ORIGINS"), (4409, "too many places"), (4400, "version")]
+)
 async def test_a_final_refusal_ends_with_what_to_do(front_door: FrontDoor, code: int, told: str) -> None:
     front_door.close_with = code
     async with Customer(front_door.url) as customer:
@@ -221,7 +236,11 @@ def test_frames_are_shown_in_words(frame: Frame, shown: list[str]) -> None:
 
 
 def test_a_message_shows_who_and_its_numbered_choices() -> None:
-    content = {"kind": "text", "text": "Which?", "choices": [{"title": "Bill", "payload": "/bill"}, {"title": "Order"}]}
+    content = {
+        "kind": "text",
+        "text": "Which?",
+        "choices": [{"title": "Bill", "payload": "/bill"}, {"title": "Order"}],
+    }
     frame = {"type": "message", "seq": 1, "author": {"kind": "agent", "name": "Ada"}, "content": content}
     assert lines(frame) == ["Ada (human): Which?", "  1  Bill", "  2  Order"]
 

@@ -45,7 +45,9 @@ def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, home: Path) -
 def test_an_agent_is_added_and_gets_a_new_password(home: Path) -> None:
     assert foyer("migrate", "--home", home).exit_code == 0
     words = ("agent", "add", "ann@example.org", "--name", "Ann", "--role", "supervisor", "--queue", "billing")
-    added = foyer(*words, "--skill", "refunds:4", "--language", "en", "--home", home, typed="correct horse battery\n")
+    added = foyer(
+        *words, "--skill", "refunds:4", "--language", "en", "--home", home, typed="correct horse battery\n"
+    )
     assert added.exit_code == 0, added.output
     assert "correct horse" not in added.output
     again = foyer(*words, "--home", home)
@@ -63,14 +65,21 @@ def test_an_agent_is_added_and_gets_a_new_password(home: Path) -> None:
             await store.close()
 
     ann = asyncio.run(read())
-    assert (ann.name, ann.roles, ann.queues, ann.skills) == ("Ann", ("supervisor",), ("billing",), {"refunds": 4})
+    assert (ann.name, ann.roles, ann.queues, ann.skills) == (
+        "Ann",
+        ("supervisor",),
+        ("billing",),
+        {"refunds": 4},
+    )
 
 
 def test_an_agent_that_can_not_be_is_refused_with_the_reason(home: Path) -> None:
     foyer("migrate", "--home", home)
     assert foyer("agent", "add", "nobody", "--name", "N", "--home", home).exit_code == 1
     assert foyer("agent", "password", "nobody@example.org", "--home", home).exit_code == 1
-    assert foyer("agent", "add", "n@example.org", "--name", "N", "--skill", "a:b", "--home", home).exit_code == 2
+    assert (
+        foyer("agent", "add", "n@example.org", "--name", "N", "--skill", "a:b", "--home", home).exit_code == 2
+    )
 
 
 def test_a_database_that_was_not_migrated_is_said_with_the_remedy(home: Path) -> None:
@@ -102,7 +111,8 @@ def test_benchmarks_are_named_when_one_is_unknown() -> None:
 
 def test_paths_of_tests_go_where_they_belong_and_options_to_both() -> None:
     options, main, bot = tools.split_test_arguments(
-        ["-q", "-k", "tests", "tests/frontdoor/test_cli.py::test_x", "bot/tests", "--maxfail=1"], ROOT / "docs"
+        ["-q", "-k", "tests", "tests/frontdoor/test_cli.py::test_x", "bot/tests", "--maxfail=1"],
+        ROOT / "docs",
     )
     assert options == ["-q", "-k", "tests", "--maxfail=1"]
     assert main == [f"{ROOT}/tests/frontdoor/test_cli.py::test_x"]
@@ -110,7 +120,9 @@ def test_paths_of_tests_go_where_they_belong_and_options_to_both() -> None:
 
 
 def test_paths_of_tests_count_from_where_one_stands() -> None:
-    assert tools.split_test_arguments(["test_cli.py"], Path(__file__).parent)[1] == [str(Path(__file__).resolve())]
+    assert tools.split_test_arguments(["test_cli.py"], Path(__file__).parent)[1] == [
+        str(Path(__file__).resolve())
+    ]
 
 
 def test_every_check_has_a_remedy(home: Path) -> None:

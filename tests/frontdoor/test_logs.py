@@ -47,13 +47,17 @@ def test_secrets_in_text_are_masked(text: str) -> None:
     assert MASK in masked
 
 
-@pytest.mark.parametrize("text", ["turn 12 took 0.4 s", "customer asked: why?", "path /chat/ws", "tokens are fine"])
+@pytest.mark.parametrize(
+    "text", ["turn 12 took 0.4 s", "customer asked: why?", "path /chat/ws", "tokens are fine"]
+)
 def test_plain_text_stays(text: str) -> None:
     assert redact_text(text) == text
 
 
 def test_values_are_masked_by_their_name_at_any_depth() -> None:
-    seen = redact({"a": [{"api_key": SECRET, "n": 1}], "headers": {"Cookie": SECRET}, "text": "my words", "ok": True})
+    seen = redact(
+        {"a": [{"api_key": SECRET, "n": 1}], "headers": {"Cookie": SECRET}, "text": "my words", "ok": True}
+    )
     assert seen == {"a": [{"api_key": MASK, "n": 1}], "headers": {"Cookie": MASK}, "text": MASK, "ok": True}
 
 

@@ -58,7 +58,9 @@ def child(tmp_path: Path) -> Callable[..., Child]:
     def make(program: str, *arguments: str, name: str = "helper", port: int | None = None) -> Child:
         command = (sys.executable, "-c", program, *arguments)
         ready = f"http://127.0.0.1:{port}/" if port else None
-        return Child(name, command, dict(os.environ), tmp_path, tmp_path / "logs" / f"{name}.log", ready, port)
+        return Child(
+            name, command, dict(os.environ), tmp_path, tmp_path / "logs" / f"{name}.log", ready, port
+        )
 
     return make
 
@@ -133,7 +135,9 @@ async def test_a_program_that_does_not_exist_is_said_so(tmp_path: Path) -> None:
         await told.hears("could not be started: No such file or directory", times=2)
 
 
-async def test_stopping_ends_stubborn_children_and_their_children(child: Callable[..., Child], tmp_path: Path) -> None:
+async def test_stopping_ends_stubborn_children_and_their_children(
+    child: Callable[..., Child], tmp_path: Path
+) -> None:
     told = Told()
     supervisor = Supervisor([child(STUBBORN)], say=told, grace=0.1)
     log = tmp_path / "logs" / "helper.log"
@@ -147,7 +151,9 @@ async def test_stopping_ends_stubborn_children_and_their_children(child: Callabl
     assert gone(int(last_lines(log)[0]))
 
 
-async def test_what_a_crashed_child_started_does_not_outlive_it(child: Callable[..., Child], tmp_path: Path) -> None:
+async def test_what_a_crashed_child_started_does_not_outlive_it(
+    child: Callable[..., Child], tmp_path: Path
+) -> None:
     told = Told()
     supervisor = Supervisor([child(STUBBORN)], say=told, grace=0.1, backoff=Backoff(first=30))
     log = tmp_path / "logs" / "helper.log"

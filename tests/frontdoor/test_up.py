@@ -13,7 +13,17 @@ import pytest
 from frontdoor.locks import held
 from frontdoor.settings import Settings, load_settings, prepare_home
 from frontdoor.supervise import Child
-from frontdoor.up import CannotError, Plan, check_port, free_port, make_plan, read_run_file, run_step, supervise, up
+from frontdoor.up import (
+    CannotError,
+    Plan,
+    check_port,
+    free_port,
+    make_plan,
+    read_run_file,
+    run_step,
+    supervise,
+    up,
+)
 
 
 @pytest.fixture
@@ -37,7 +47,9 @@ def test_everything_is_started_and_the_front_door_knows_where_the_rest_is(settin
     assert assistant["RASA_TELEMETRY_ENABLED"] == "false"
 
 
-def test_children_hold_only_the_secrets_that_they_need(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_children_hold_only_the_secrets_that_they_need(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FOYER_DATABASE_URL", "postgresql://me:hunter2@host/db")
     monkeypatch.setenv("FOYER_SECRET", "k" * 40)
     plan = make_plan(settings)
@@ -53,7 +65,9 @@ def test_what_runs_elsewhere_is_not_started(tmp_path: Path) -> None:
     plan = make_plan(elsewhere)
     assert [child.name for child in plan.children] == ["front door"]
     assert plan.children[0].environment["FOYER_ASSISTANT_URL"] == "http://10.0.0.1:5005,http://10.0.0.2:5005"
-    assert [c.name for c in make_plan(load_settings(home=tmp_path, actions_url="http://10.0.0.1:1/w")).children] == [
+    assert [
+        c.name for c in make_plan(load_settings(home=tmp_path, actions_url="http://10.0.0.1:1/w")).children
+    ] == [
         "assistant",
         "front door",
     ]
@@ -83,7 +97,10 @@ def test_a_port_that_is_taken_is_said_with_a_remedy() -> None:
 
 async def test_a_run_describes_itself_while_it_lasts(settings: Settings, tmp_path: Path) -> None:
     waits = (sys.executable, "-c", "import signal; signal.pause()")
-    plan = Plan((Child("helper", waits, dict(os.environ), tmp_path, tmp_path / "log", port=81),), "http://127.0.0.1:81")
+    plan = Plan(
+        (Child("helper", waits, dict(os.environ), tmp_path, tmp_path / "log", port=81),),
+        "http://127.0.0.1:81",
+    )
     stop, said = asyncio.Event(), asyncio.Queue[str]()
     running = asyncio.create_task(supervise(settings, plan, said.put_nowait, stop, asyncio.Event()))
     while "Foyer is ready: http://127.0.0.1:81/" not in await said.get():
@@ -114,4 +131,6 @@ async def test_a_step_is_ended_when_stopped() -> None:
     )
     stop.set()
     assert await step < 0
-    assert await run_step((sys.executable, "-c", "raise SystemExit(4)"), dict(os.environ), asyncio.Event()) == 4
+    assert (
+        await run_step((sys.executable, "-c", "raise SystemExit(4)"), dict(os.environ), asyncio.Event()) == 4
+    )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
-from click import Command, Group
 
 from frontdoor.cli import app
 from frontdoor.metrics import Metrics
@@ -38,12 +38,13 @@ def test_setting_is_in_the_operator_s_page(name: str) -> None:
     assert f"`{name}`" in (ROOT / "docs" / "operate.md").read_text()
 
 
-def commands(command: Command, words: tuple[str, ...] = ("./foyer",)) -> Iterator[tuple[str, Command]]:
-    if isinstance(command, Group):
-        for name, inner in command.commands.items():
-            yield from commands(inner, (*words, name))
-    else:
+def commands(command: Any, words: tuple[str, ...] = ("./foyer",)) -> Iterator[tuple[str, Any]]:
+    inner = getattr(command, "commands", None)
+    if inner is None:
         yield " ".join(words), command
+        return
+    for name, one in inner.items():
+        yield from commands(one, (*words, name))
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
@@ -57,12 +58,14 @@ def test_command_is_documented_and_helps(name: str) -> None:
     assert all(getattr(option, "help", True) for option in command.params)
 
 
-@pytest.mark.parametrize("metric", [m.describe()[0].name for m in Metrics().all()])
+@pytest.mark.parametrize("metric", Metrics().names())
 def test_metric_is_in_the_operator_s_page(metric: str) -> None:
     assert f"`{metric}" in (ROOT / "docs" / "operate.md").read_text()
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")) + [ROOT / "README.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name
+)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
