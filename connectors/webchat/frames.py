@@ -43,7 +43,7 @@ class SessionRequest(_Strict):
     """Body of `POST /chat/session`."""
 
     account: Annotated[str, StringConstraints(min_length=1, max_length=64)] = "main"
-    resume: Annotated[str, StringConstraints(max_length=4096)] | None = None
+    resume: str | None = None
     identity: Annotated[str, StringConstraints(max_length=8192)] | None = None
     locale: Locale | None = None
     page: Annotated[AnyHttpUrl, UrlConstraints(max_length=2048), Field(strict=False)] | None = None

@@ -181,6 +181,12 @@ async def _greeted(line: Line, resources: Resources) -> tuple[Claims, int] | Non
     if claims is None:
         await line.close(BAD_SESSION, _session_error("this is not a session of ours"))
         return None
+    # A hello costs more than any other frame, so it counts as one.
+    if resources.frames.take(claims.session):
+        await line.close(
+            FLOOD, error_frame("rate_limited", "too many connections", "reconnect", retry_after=1)
+        )
+        return None
     return claims, hello.last_seq
 
 
@@ -237,7 +243,6 @@ class ChatSocket:
         self._subscription = self._r.store.bus.subscribe(topics.thread_topic(self.thread))
         try:
             if await self._welcomed():
-                self._r.hub.add(self)
                 self._speaker = asyncio.create_task(self._speak())
                 await self._listen()
         finally:
@@ -267,21 +272,26 @@ class ChatSocket:
 
     async def _welcomed(self) -> bool:
         """Says where the thread stands and what was missed; False when there is no session to serve."""
-        try:
-            self._sender, after, self.view = await self._r.store.read(self._first_look)
-        except (SessionEnded, NotFound):
-            self._expired()
-        except StoreUnavailable:
-            self.end(GOING_AWAY, _unavailable("reconnect"))
-        else:
-            await self._line.send(diff.welcome(self.view, truncated=after > self._last_seq))
-            for message in self.view.messages:
-                await self._line.send(diff.message_frame(message))
-            for frame in diff.place(self.view):
-                await self._line.send(frame)
-            self.view = replace(self.view, messages=())
+        async with self._looking:
+            try:
+                self._sender, after, self.view = await self._r.store.read(self._first_look)
+            except (SessionEnded, NotFound):
+                self._expired()
+                return False
+            except StoreUnavailable:
+                self.end(GOING_AWAY, _unavailable("reconnect"))
+                return False
+            self._r.hub.add(self)
+            await self._greet(truncated=after > self._last_seq)
             return True
-        return False
+
+    async def _greet(self, truncated: bool) -> None:
+        view, self.view = self.view, replace(self.view, messages=())
+        await self._line.send(diff.welcome(view, truncated))
+        for message in view.messages:
+            await self._line.send(diff.message_frame(message))
+        for frame in diff.place(view):
+            await self._line.send(frame)
 
     def _first_look(self, tx: Transaction) -> tuple[Sender, int, ThreadView]:
         sessions.check(tx, self._claims)
@@ -293,20 +303,20 @@ class ChatSocket:
         return sessions.sender_of(thread), after, views.thread_view(tx, self.thread, after, REPLAY)
 
     async def _speak(self) -> None:
+        again: float | None = None
         while True:
-            for note in await self._subscription.wait():
+            for note in await self._subscription.wait(again):
                 await self._pass_on(note)
-            while not await self._looked():
-                await asyncio.sleep(RETRY_S)
+            again = None if await self._looked() else RETRY_S
 
     async def _pass_on(self, note: Mapping[str, Any]) -> None:
-        """Typing and read marks of the others in the thread."""
-        if note.get("by") == id(self):
-            return
-        if note.get("type") == "typing":
-            await self._line.send({"type": "typing", "author": dict(note["author"])})
-        elif note.get("type") == "read":
-            await self._line.send({"type": "read", "seq": note["seq"]})
+        """Typing and read marks of the others in the thread; whatever else travels on the bus is not for customers."""
+        author, seq = note.get("author"), note.get("seq")
+        if note.get("type") == "typing" and isinstance(author, Mapping) and note.get("by") != id(self):
+            shown = {name: author[name] for name in ("kind", "name") if author.get(name)}
+            await self._line.send({"type": "typing", "author": shown})
+        elif note.get("type") == "read" and isinstance(seq, int):
+            await self._line.send({"type": "read", "seq": seq})
 
     async def _refreshed(self) -> None:
         await self._looked()
