@@ -217,6 +217,7 @@ class Session:
         self._terminal = terminal
         self._offer = Offer()
         self._control = "assistant"
+        self._typing = ""
         self._news = asyncio.Event()
         patience = Patience() if terminal.interactive else Patience(attempts=8)
         self.client = ChatClient(
@@ -241,12 +242,20 @@ class Session:
             self._note_message(frame)
             if self.client.is_own(frame):
                 return
-        if kind == "typing" and not self._terminal.interactive:
+        if kind == "typing" and not self._typing_is_news(frame):
             return
         for line in render(frame):
             self._terminal.show(line)
 
+    def _typing_is_news(self, frame: Frame) -> bool:
+        """Once until the next message, and not in a pipe: who goes on typing says so every few seconds."""
+        author = frame.get("author", {})
+        who = str(author.get("name") or author.get("kind"))
+        known, self._typing = who == self._typing, who
+        return self._terminal.interactive and not known
+
     def _note_message(self, frame: Frame) -> None:
+        self._typing = ""
         if frame.get("author", {}).get("kind") == "customer":
             return
         choices = frame.get("content", {}).get("choices") or []
