@@ -108,3 +108,8 @@ async def _execute(uri: str, statement: str) -> None:
     async with engine.connect() as conn:
         await conn.execute(sa.text(statement))
     await engine.dispose()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=20, help="processes to kill in the crash test")
+    parser.addoption("--kill-seed", type=int, default=1, help="seed of its chances")
