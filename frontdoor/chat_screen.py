@@ -119,9 +119,10 @@ def _error(frame: Frame) -> list[Line]:
 
 def _typing(frame: Frame) -> list[Line]:
     author = frame.get("author", {})
-    if author.get("kind") == "customer":
+    # The assistant answers sooner than one could read that it is typing.
+    if author.get("kind") != "agent":
         return []
-    return [Line("", f"-- {clean(author.get('name') or author.get('kind'))} is typing", "note")]
+    return [Line("", f"-- {clean(author.get('name') or 'a human')} is typing", "note")]
 
 
 def _welcome(frame: Frame) -> list[Line]:
@@ -237,7 +238,9 @@ class Session:
         if kind == "welcome":
             self.greeted.set()
         if kind in {"welcome", "control"}:
-            self._control = str(frame.get("control"))
+            before, self._control = self._control, str(frame.get("control"))
+            if kind == "control" and self._control == "assistant" and before not in {"queue", "agent"}:
+                return  # nobody else was in charge
         if kind == "message":
             self._note_message(frame)
             if self.client.is_own(frame):
@@ -279,7 +282,8 @@ class Session:
     async def _one(self, line: str) -> bool:
         self._news.clear()
         if line == "/help":
-            self._terminal.console.print(HELP)
+            for text in HELP.splitlines():
+                self._terminal.show(Line("", text, "note"))
             return True
         if line in {"/end", "/cancel"}:
             await self.client.send({"type": "end" if line == "/end" else "cancel_queue"})

@@ -93,8 +93,9 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
-    # One line a request, with its query string, is not what an operator reads.
-    logging.getLogger("aiohttp.access").setLevel(max(number, logging.WARNING))
+    # One line a request, with its query string, or a migration tool's greeting is not what an operator reads.
+    for chatty in ("aiohttp.access", "alembic"):
+        logging.getLogger(chatty).setLevel(max(number, logging.WARNING))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
