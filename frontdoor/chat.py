@@ -34,11 +34,15 @@ class LostError(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """How to try again: seconds before the first new attempt, the most between two, and how many (None: for ever)."""
+    """How to try again: seconds before the first new attempt, the most between two, and how many there are.
+
+    ``attempts`` counts those after a connection was lost (None: for ever), ``at_first`` those before there was any.
+    """
 
     first: float = 0.5
     most: float = 15.0
     attempts: int | None = None
+    at_first: int = 4
 
     def delay(self, failures: int) -> float:
         """Seconds before the next attempt after ``failures`` in a row: doubled, and jittered by a half."""
@@ -80,6 +84,7 @@ class ChatClient:
         self._pending: dict[str, Frame] = {}
         self._own: set[str] = set()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._greeted = False
         self._acked = asyncio.Condition()
         self._later: set[asyncio.Task[None]] = set()
 
@@ -135,8 +140,10 @@ class ChatClient:
                     await self._pause(failures, error)
 
     async def _pause(self, failures: int, error: Exception) -> None:
-        reason = str(error) or type(error).__name__
-        if self._patience.attempts is not None and failures >= self._patience.attempts:
+        reason = "nobody answers" if isinstance(error, aiohttp.ClientConnectorError) else str(error)
+        reason = reason or type(error).__name__
+        attempts = self._patience.attempts if self._greeted else self._patience.at_first
+        if attempts is not None and failures >= attempts:
             raise ChatError(f"no connection to {self.url}: {reason}. Remedy: ./foyer up, or --url") from error
         delay = self._patience.delay(failures)
         self._told(f"no connection ({reason}); trying again in {delay:.1f} s")
@@ -181,7 +188,7 @@ class ChatClient:
     async def _take(self, socket: aiohttp.ClientWebSocketResponse, frame: Frame) -> None:
         kind = frame.get("type")
         if kind == "welcome":
-            self._socket = socket
+            self._socket, self._greeted = socket, True
             self._heard(frame)
             for kept in list(self._pending.values()):
                 await self.send(kept)

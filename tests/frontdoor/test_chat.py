@@ -19,7 +19,7 @@ from frontdoor.chat import ChatClient, ChatError, Frame, Patience
 from frontdoor.chat_screen import Session, Terminal, chat, clean, render
 from frontdoor.up import free_port
 
-QUICK = Patience(first=0.01, most=0.02, attempts=5)
+QUICK = Patience(first=0.01, most=0.02, attempts=5, at_first=5)
 
 
 @dataclass
