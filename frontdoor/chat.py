@@ -42,7 +42,7 @@ class Patience:
     first: float = 0.5
     most: float = 15.0
     attempts: int | None = None
-    at_first: int = 4
+    at_first: int = 5
 
     def delay(self, failures: int) -> float:
         """Seconds before the next attempt after ``failures`` in a row: doubled, and jittered by a half."""

@@ -254,10 +254,13 @@ async def _announce(
     say(f"  talk to it          ./foyer chat{home}   (in another terminal)")
     say(f"  customers to play   ./foyer accounts sample{home}")
     say(f"  the agents' desk    {plan.url}/desk/api/ (docs/work-the-desk.md)")
+    kept = settings.home / "demo-agent.json"
     if demo is not None:
-        say(f"  demo agent          {demo['email']}   password {demo['password']}   (shown once)")
-    if (settings.home / "demo-agent.json").exists():
-        say(f"                      kept in {settings.home / 'demo-agent.json'}")
+        say(
+            f"  demo agent          {demo['email']}   password {demo['password']}   (shown once, kept in {kept})"
+        )
+    elif kept.exists():
+        say(f"  demo agent          in {kept}")
     say(f"  logs                {settings.home / 'logs'}")
     say("Ctrl-C ends everything.")
 
