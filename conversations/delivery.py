@@ -116,7 +116,7 @@ class DeliveryWorker:
             for parcel in await self._claim(free) if free > 0 else ():
                 task = group.create_task(self._guarded(parcel))
                 self._running.add(task)
-                task.add_done_callback(self._running.discard)
+                task.add_done_callback(self._ended)
         except StoreUnavailable:
             log.warning("delivery.store_unavailable")
 
@@ -133,6 +133,11 @@ class DeliveryWorker:
             return []
         return await self.store.write(claim)
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A place is free: whatever waits for one may start."""
+        self._running.discard(task)
+        self.store.bus.publish(topics.OUTBOX)
+
     async def _guarded(self, parcel: Parcel) -> None:
         try:
             await self._deliver(parcel)
@@ -140,8 +145,6 @@ class DeliveryWorker:
             log.warning("delivery.store_unavailable", message=parcel.message.id)
         except Exception:
             log.exception("delivery.broken", message=parcel.message.id)
-        finally:
-            self.store.bus.publish(topics.OUTBOX)
 
     async def _deliver(self, parcel: Parcel) -> None:
         if parcel.expired:

@@ -95,7 +95,7 @@ class TurnWorker:
             for claim in claims:
                 task = group.create_task(self._guarded(claim))
                 self._running.add(task)
-                task.add_done_callback(self._running.discard)
+                task.add_done_callback(self._ended)
             return await self._until_due() if len(claims) < free else 0.0
         except StoreUnavailable:
             log.warning("turns.store_unavailable")
@@ -114,6 +114,11 @@ class TurnWorker:
 
         return min(max(await self.store.read(wait), 0.01), IDLE_POLL_S)
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A place is free: whatever waits for one may start."""
+        self._running.discard(task)
+        self.store.bus.publish(topics.TURNS)
+
     async def _guarded(self, claim: Claim) -> None:
         try:
             await self._turn(claim)
@@ -121,8 +126,6 @@ class TurnWorker:
             log.warning("turn.store_unavailable", turn=claim.turn)
         except Exception:
             log.exception("turn.broken", turn=claim.turn)
-        finally:
-            self.store.bus.publish(topics.TURNS)
 
     async def _turn(self, claim: Claim) -> None:
         began = time.monotonic()
