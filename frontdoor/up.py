@@ -309,9 +309,10 @@ async def run_step(
 
 def read_run_file(home: Path) -> dict[str, Any] | None:
     """What a running `up` wrote about itself, or None when none runs on this home."""
-    try:
-        run = json.loads((home / "run.json").read_text())
-        os.kill(run["pid"], 0)
-    except (OSError, ValueError, KeyError, TypeError):
+    # The lock ends with its holder; a process id alone may stand for a dead one, or for another.
+    if holder(home / "up.lock") is None:
         return None
-    return dict(run)
+    try:
+        return dict(json.loads((home / "run.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None

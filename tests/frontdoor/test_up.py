@@ -106,7 +106,8 @@ async def test_a_run_describes_itself_while_it_lasts(settings: Settings, tmp_pat
     while "Foyer is ready: http://127.0.0.1:81/" not in await said.get():
         pass
     run_file = settings.home / "run.json"
-    run = read_run_file(settings.home)
+    with held(settings.home / "up.lock"):
+        run = read_run_file(settings.home)
     assert run is not None
     assert (run["pid"], run["ready"], run["url"]) == (os.getpid(), True, "http://127.0.0.1:81")
     os.kill(run["children"]["helper"]["pid"], 0)
@@ -118,10 +119,12 @@ async def test_a_run_describes_itself_while_it_lasts(settings: Settings, tmp_pat
 
 
 def test_a_run_file_that_a_killed_run_left_is_not_believed(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text('{"pid": 999999999, "url": "http://127.0.0.1:81"}')
+    (tmp_path / "run.json").write_text('{"pid": 1, "url": "http://127.0.0.1:81"}')
     assert read_run_file(tmp_path) is None
-    (tmp_path / "run.json").write_text("not json")
-    assert read_run_file(tmp_path) is None
+    with held(tmp_path / "up.lock"):
+        assert read_run_file(tmp_path) == {"pid": 1, "url": "http://127.0.0.1:81"}
+        (tmp_path / "run.json").write_text("not json")
+        assert read_run_file(tmp_path) is None
 
 
 async def test_a_step_is_ended_when_stopped() -> None:
