@@ -117,11 +117,8 @@ def _number_in_slot(tracker: Tracker) -> str | None:
 
 def _number_before(tracker: Tracker) -> str | None:
     """The order number known before this message, which by now may have overwritten the slot."""
-    before: list[Json] = []
-    for event in reversed(tracker.events):
-        if event.get("event") == "user":
-            before = tracker.events[: tracker.events.index(event)]
-            break
+    messages = [index for index, event in enumerate(tracker.events) if event.get("event") == "user"]
+    before = tracker.events[: messages[-1]] if messages else []
     values = [event.get("value") for event in before if event.get("name") == "order_number"]
     return reading.order_number(str(values[-1] or ""), expected=True) if values else None
 

@@ -86,10 +86,13 @@ def serve(host: str, port: int, url: str) -> None:
         except DirectoryError as error:
             logger.warning("the account system is not ready: %s", error)
 
+    async def announce(*_: Any) -> None:
+        logger.info("action server listens on http://%s:%d", host, port)
+
     async def close(*_: Any) -> None:
         await directory.close()
 
     app.before_server_start(prepare)
+    app.after_server_start(announce)
     app.after_server_stop(close)
-    logger.info("action server on http://%s:%d", host, port)
     app.run(host=host, port=port, single_process=True, access_log=False, motd=False)
