@@ -25,7 +25,7 @@ class TimerWorker:
 
     store: Store
     handlers: Mapping[str, Handler]
-    chores: tuple[Callable[[Transaction], None], ...] = ()
+    chores: tuple[Callable[[Transaction], object], ...] = ()
     chore_every_s: float = 600.0
 
     async def run(self) -> None:

@@ -88,7 +88,7 @@ def _peers(settings: Settings) -> Middleware:
             return await handler(request)
         hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
         # From the right, the first address that is not one of our proxies is the one that they saw.
-        remote = next((hop for hop in reversed(hops) if not is_trusted(hop)), request.remote)
+        remote = next((hop for hop in reversed(hops) if not is_trusted(hop)), request.remote or "")
         scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
         return await handler(request.clone(remote=remote, scheme=scheme))
 
