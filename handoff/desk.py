@@ -325,17 +325,16 @@ class Desk:
             return
         if reset is not None:
             await socket.send_str(reset)
-        sending = asyncio.create_task(self._send(socket, seat))
+        tasks = {asyncio.create_task(self._send(socket, seat)), asyncio.create_task(_listen(socket))}
         try:
-            async for frame in socket:
-                # The desk only listens here; what it does goes over HTTP. A frame is answered so that clients can probe.
-                if frame.type is web.WSMsgType.TEXT and '"ping"' in frame.data[:64]:
-                    await socket.send_str('{"type": "pong"}')
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if seat.close_code is None:
-                sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await sending
+            # Nobody may be reading when the socket is closed: only then is the client's farewell waited for.
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if seat.close_code is not None:
+            await socket.close(code=seat.close_code)
 
     async def _send(self, socket: web.WebSocketResponse, seat: Seat) -> None:
         while seat.close_code is None:
@@ -347,7 +346,6 @@ class Desk:
                 frames = []  # the database is gone for a moment; the reader wakes us again
             for text in frames:
                 await socket.send_str(text)
-        await socket.close(code=seat.close_code)
 
     async def _note_seen(self, seat: Seat) -> None:
         with contextlib.suppress(FoyerError):
@@ -385,6 +383,13 @@ class Desk:
         """Programs log in without an origin; a page that names one must be ours."""
         if "Origin" in request.headers and not self._is_ours(request):
             raise http.Refusal(403, "wrong_origin", "This must come from the desk's own pages.")
+
+
+async def _listen(socket: web.WebSocketResponse) -> None:
+    """Until the client leaves. It only listens here, and does what it does over HTTP; a ping shows that we are there."""
+    async for frame in socket:
+        if frame.type is web.WSMsgType.TEXT and '"ping"' in frame.data[:64]:
+            await socket.send_str('{"type": "pong"}')
 
 
 def _allowed(agent: Agent, who: Who) -> bool:

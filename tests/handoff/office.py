@@ -26,6 +26,8 @@ from handoff.agents import Agent
 from handoff.room import HandoffRoom
 from handoff.sessions import LoginLimits
 
+from . import contract
+
 ORIGIN = "http://desk.test"
 
 Answer = Callable[[TurnRequest], TurnResult]
@@ -99,6 +101,7 @@ class Caller:
         async with self.office.http.request(method, url, json=json, headers=headers, **options) as response:
             raw = await response.read()
             body = await response.json() if raw and response.content_type == "application/json" else raw
+            contract.must_answer(method, url.path, response.status, body)
             return Seen(response.status, body, response.headers)
 
     async def get(self, path: str, **options: Any) -> Seen:
@@ -123,7 +126,10 @@ class Caller:
         if after is not None:
             url = url.with_query(after=str(after))
         headers = self.headers | options.pop("headers", {})
-        return await self.office.http.ws_connect(url, headers=headers, **options)
+        socket: aiohttp.ClientWebSocketResponse = await self.office.http.ws_connect(
+            url, headers=headers, **options
+        )
+        return socket
 
 
 @dataclass
@@ -247,8 +253,19 @@ async def handoff_of(store: Store, conversation: str) -> Mapping[str, Any]:
 
 
 async def next_event(socket: aiohttp.ClientWebSocketResponse) -> Any:
+    """The socket's next frame, held against its schema."""
     async with asyncio.timeout(20):
-        return await socket.receive_json()
+        event = await socket.receive_json()
+    contract.must_be_event(event)
+    return event
+
+
+async def close_code(socket: aiohttp.ClientWebSocketResponse) -> int | None:
+    """How the server ends the socket; frames before that are passed over."""
+    async with asyncio.timeout(20):
+        while not socket.closed:
+            await socket.receive()
+    return socket.close_code
 
 
 def reduced(state: Any, event: Any, agent: Agent) -> None:
