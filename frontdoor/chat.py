@@ -8,7 +8,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -50,12 +50,22 @@ class Patience:
         return whole * (0.5 + secrets.randbelow(1001) / 2000)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a chat stands: its session token, its thread, and the last message that was heard."""
+
+    session: str = ""
+    thread: str = ""
+    last_seq: int = 0
+
+
 class ChatClient:
     """One customer's end of a web chat at ``url``.
 
     ``heard`` gets every frame of the server once (messages in order of ``seq``, none twice); ``told`` gets lines
-    about the connection; ``keep`` gets each session token, for the next start. What is sent is kept, and sent again
-    after a reconnection, until the server acknowledges it.
+    about the connection. What is sent is kept, and sent again after a reconnection, until the server acknowledges it.
+    It begins at ``place``, hears what was missed since, and besides at least the last ``replay`` messages; the
+    attribute ``place`` is what to give to the next client.
     """
 
     def __init__(
@@ -64,20 +74,16 @@ class ChatClient:
         *,
         heard: Callable[[Frame], None],
         told: Callable[[str], None],
-        keep: Callable[[str], None] = lambda token: None,
         app_key: str = "",
-        token: str = "",
+        place: Place = Place(),
         replay: int = 0,
         patience: Patience = Patience(),
     ) -> None:
         self.url = url.rstrip("/")
-        self.token = token
-        self.thread = ""
-        self.last_seq = 0
+        self.place = place
         self.resumed = False
         self._heard = heard
         self._told = told
-        self._keep = keep
         self._headers = {"X-Foyer-App": app_key} if app_key else {}
         self._replay = replay
         self._patience = patience
@@ -85,6 +91,7 @@ class ChatClient:
         self._own: set[str] = set()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._greeted = False
+        self._session_is_good = False
         self._acked = asyncio.Condition()
         self._later: set[asyncio.Task[None]] = set()
 
@@ -150,36 +157,42 @@ class ChatClient:
         await asyncio.sleep(delay)
 
     async def _connected(self, http: aiohttp.ClientSession) -> None:
-        if not self.thread:
+        if not self._session_is_good:
             await self._open_session(http)
         address = self.url.replace("http", "ws", 1) + "/chat/ws"
         async with http.ws_connect(
             address, heartbeat=20, max_msg_size=1 << 20, headers=self._headers
         ) as socket:
-            await socket.send_json({"type": "hello", "session": self.token, "last_seq": self.last_seq})
+            hello = {"type": "hello", "session": self.place.session, "last_seq": self.place.last_seq}
+            await socket.send_json(hello)
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     await self._take(socket, json.loads(message.data))
             self._closed(socket.close_code)
 
     async def _open_session(self, http: aiohttp.ClientSession) -> None:
-        body = {"resume": self.token} if self.token else {}
+        body = {"resume": self.place.session} if self.place.session else {}
         async with http.post(f"{self.url}/chat/session", json=body, headers=self._headers) as answer:
             if answer.status in {429, 502, 503, 504}:
                 raise LostError(f"the front door says {answer.status}")
             if answer.status != 201:
                 raise ChatError(await _refusal(answer))
             session = await answer.json()
-        self.resumed = bool(self.token) and session["last_seq"] > 0
-        self.token, self.thread = session["session"], session["thread"]
-        self.last_seq = max(0, session["last_seq"] - self._replay)
-        self._keep(self.token)
+        self._begin_at(session["session"], session["thread"], session["last_seq"])
+        self._session_is_good = True
+
+    def _begin_at(self, token: str, thread: str, last_seq: int) -> None:
+        self.resumed = thread == self.place.thread
+        heard = self.place.last_seq if self.resumed else 0
+        if not self._greeted:
+            heard = min(heard, max(0, last_seq - self._replay))
+        self.place = Place(token, thread, heard)
 
     def _closed(self, code: int | None) -> None:
         if code in _FINAL:
             raise ChatError(_FINAL[code])
         if code == _SESSION:
-            self.thread = ""
+            self._session_is_good = False
             raise LostError("the session has ended; taking a new one")
         raise LostError("too many frames" if code == _FLOOD else "the front door closed it")
 
@@ -202,9 +215,9 @@ class ChatClient:
             self._heard(frame)
 
     async def _take_message(self, frame: Frame) -> None:
-        if frame["seq"] <= self.last_seq:
+        if frame["seq"] <= self.place.last_seq:
             return
-        self.last_seq = frame["seq"]
+        self.place = replace(self.place, last_seq=frame["seq"])
         self._heard(frame)
         if frame.get("author", {}).get("kind") != "customer":
             await self.send({"type": "read", "seq": frame["seq"]})
@@ -222,7 +235,7 @@ class ChatClient:
             raise ChatError(str(frame.get("message", "the front door ended this chat")))
         elif then == "reconnect":
             if frame.get("code") == "session_expired":
-                self.thread = ""
+                self._session_is_good = False
             await socket.close()
 
     async def _again(self, identifier: str, seconds: float) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
 from rich.text import Text
 
-from frontdoor.chat import ChatClient, ChatError, Frame, Patience
+from frontdoor.chat import ChatClient, ChatError, Frame, Patience, Place
 from frontdoor.settings import write_private
 
 HELP = """\
@@ -214,7 +215,7 @@ class Session:
     #: Seconds without anything new after which a piped line counts as answered, and the most it waits.
     QUIET, ANSWER = 0.6, 30.0
 
-    def __init__(self, terminal: Terminal, url: str, app_key: str, token_file: Path, *, new: bool) -> None:
+    def __init__(self, terminal: Terminal, url: str, app_key: str, place: Place) -> None:
         self._terminal = terminal
         self._offer = Offer()
         self._control = "assistant"
@@ -226,8 +227,7 @@ class Session:
             heard=self._heard,
             told=lambda text: terminal.show(Line("", f"-- {text}", "note")),
             app_key=app_key,
-            token="" if new else _kept_token(token_file),
-            keep=lambda token: write_private(token_file, token + "\n"),
+            place=place,
             replay=20 if terminal.interactive else 0,
             patience=patience,
         )
@@ -311,17 +311,20 @@ class Session:
 
 
 async def chat(
-    url: str, app_key: str, token_file: Path, *, new: bool = False, terminal: Terminal | None = None
+    url: str, app_key: str, place_file: Path, *, new: bool = False, terminal: Terminal | None = None
 ) -> int:
-    """Runs a chat until its input ends; gives the exit code. The session is kept in ``token_file`` (mode 0600)."""
+    """Runs a chat until its input ends; gives the exit code. Where it stands is kept in ``place_file`` (mode 0600)."""
     terminal = terminal or Terminal()
-    session = Session(terminal, url, app_key, token_file, new=new)
+    session = Session(terminal, url, app_key, Place() if new else _kept_place(place_file))
     with terminal.restored():
         try:
             return await _converse(terminal, session, url)
         except ChatError as error:
             terminal.show(Line("", f"-- {error}", "error"))
             return 2
+        finally:
+            if session.client.place.session:
+                write_private(place_file, json.dumps(asdict(session.client.place)) + "\n")
 
 
 async def _converse(terminal: Terminal, session: Session, url: str) -> int:
@@ -356,8 +359,8 @@ async def _cancel(*tasks: asyncio.Task[Any] | None) -> None:
     await asyncio.gather(*own, return_exceptions=True)
 
 
-def _kept_token(path: Path) -> str:
+def _kept_place(path: Path) -> Place:
     try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
+        return Place(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return Place()

@@ -126,7 +126,7 @@ def chat(
             run(
                 address,
                 settings.chat_app_key.get_secret_value(),
-                settings.home / "chat-session.token",
+                settings.home / "chat-session.json",
                 new=new,
             )
         )

@@ -15,7 +15,7 @@ from aiohttp import WSCloseCode, web
 from aiohttp.test_utils import TestServer
 from rich.console import Console
 
-from frontdoor.chat import ChatClient, ChatError, Frame, Patience
+from frontdoor.chat import ChatClient, ChatError, Frame, Patience, Place
 from frontdoor.chat_screen import Session, Terminal, chat, clean, render
 from frontdoor.up import free_port
 
@@ -171,11 +171,29 @@ async def test_after_a_reconnection_only_what_was_missed_comes(front_door: Front
 
 async def test_an_ended_session_is_replaced_through_resume(front_door: FrontDoor) -> None:
     front_door.close_with = 4401
-    kept: list[str] = []
-    async with Customer(front_door.url, token="old", keep=kept.append) as customer:
+    front_door.say("assistant", "one")
+    async with Customer(front_door.url, place=Place("old", "t", 1)) as customer:
         await customer.hears("welcome")
+        assert customer.client.place == Place("token-2", "t", 1)
     assert front_door.sessions == [{"resume": "old"}, {"resume": "token-1"}]
-    assert kept == ["token-1", "token-2"]
+
+
+async def test_a_new_start_hears_what_it_missed_and_nothing_twice(front_door: FrontDoor) -> None:
+    for text in ("one", "two", "three"):
+        front_door.say("assistant", text)
+    async with Customer(front_door.url, place=Place("old", "t", 1)) as customer:
+        assert [(await customer.hears("message"))["seq"] for _ in range(2)] == [2, 3]
+    async with Customer(front_door.url, place=customer.client.place) as customer:
+        await customer.hears("welcome")
+        await customer.client.say("hi")
+        assert (await customer.hears("message"))["seq"] == 4
+
+
+async def test_in_another_thread_it_begins_at_the_beginning(front_door: FrontDoor) -> None:
+    front_door.say("assistant", "one")
+    async with Customer(front_door.url, place=Place("foreign", "another thread", 7)) as customer:
+        assert (await customer.hears("message"))["seq"] == 1
+        assert not customer.client.resumed
 
 
 @pytest.mark.parametrize(
@@ -262,7 +280,7 @@ async def test_in_a_pipe_each_line_waits_for_its_answer(front_door: FrontDoor, t
 
     front_door.answers = answer
     terminal, shown = pipe("hello\n\n1\n//quit is a word\n")
-    assert await chat(front_door.url, "", tmp_path / "token", terminal=terminal) == 0
+    assert await chat(front_door.url, "", tmp_path / "place", terminal=terminal) == 0
     asked = [frame for frame in front_door.frames if frame["type"] != "read"]
     assert [(f["type"], f.get("text") or f.get("payload")) for f in asked] == [
         ("message", "hello"),
@@ -276,14 +294,15 @@ async def test_in_a_pipe_each_line_waits_for_its_answer(front_door: FrontDoor, t
         "assistant: Which?",
         "  1  Bill",
     ]
-    assert (tmp_path / "token").read_text() == "token-1\n"
-    assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
+    kept = tmp_path / "place"
+    assert json.loads(kept.read_text()) == {"session": "token-1", "thread": "t", "last_seq": 6}
+    assert kept.stat().st_mode & 0o777 == 0o600
 
     terminal, _ = pipe("")
-    await chat(front_door.url, "", tmp_path / "token", terminal=terminal)
+    await chat(front_door.url, "", tmp_path / "place", terminal=terminal)
     assert front_door.sessions[-1] == {"resume": "token-1"}
     terminal, _ = pipe("")
-    await chat(front_door.url, "", tmp_path / "token", terminal=terminal, new=True)
+    await chat(front_door.url, "", tmp_path / "place", terminal=terminal, new=True)
     assert front_door.sessions[-1] == {}
 
 
@@ -292,11 +311,11 @@ async def test_a_line_without_an_answer_is_a_failure(
 ) -> None:
     monkeypatch.setattr(Session, "ANSWER", 0.2)
     terminal, _ = pipe("hello\n")
-    assert await chat(front_door.url, "", tmp_path / "token", terminal=terminal) == 1
+    assert await chat(front_door.url, "", tmp_path / "place", terminal=terminal) == 1
 
 
 async def test_a_refused_chat_exits_with_two(front_door: FrontDoor, tmp_path: Path) -> None:
     front_door.refuse = 403
     terminal, shown = pipe("hello\n")
-    assert await chat(front_door.url, "", tmp_path / "token", terminal=terminal) == 2
+    assert await chat(front_door.url, "", tmp_path / "place", terminal=terminal) == 2
     assert "not from here" in shown.getvalue()
