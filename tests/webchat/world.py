@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from jsonschema import Draft202012Validator
 
 from connectors import webchat
 from connectors.webchat import WebchatConfig
@@ -21,13 +22,40 @@ from conversations import lifecycle
 from conversations.control import Control
 from conversations.intake import Intake
 from conversations.lifecycle import Lifecycle
-from conversations.messages import Author, AuthorKind, Text
+from conversations.messages import SYSTEM, Author, AuthorKind, Text
 from conversations.store import Store, Transaction, conversations, messages, threads
 from conversations.store.conversations import Conversation
 from conversations.store.messages import Draft
 from conversations.turns import TurnWorker
+from tests.conversations.world import ScriptedAssistant, WaitingRoom, end_handoff
 
-from ..conversations.world import ScriptedAssistant, WaitingRoom, end_handoff
+ANSWERS = {
+    "/chat/session": "ChatSessionOpened",
+    "/chat/session/end": "ChatSessionEndedBody",
+    "/chat/messages": "ChatMessagesPage",
+}
+
+
+def sealed(schema: Any) -> Any:
+    """The schema, allowing no property that it does not name: what is sent must be published."""
+    if isinstance(schema, list):
+        return [sealed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {name: sealed(part) for name, part in schema.items()}
+    return inner | ({"additionalProperties": False} if "properties" in schema else {})
+
+
+VALIDATORS = {name: Draft202012Validator(sealed(schema)) for name, schema in webchat.schemas().items()}
+
+
+def check_frame(frame: object) -> None:
+    VALIDATORS["ChatServerFrame"].validate(frame)
+
+
+def check_body(path: str, status: int, body: object) -> None:
+    VALIDATORS[ANSWERS[path] if status < 300 else "ChatErrorBody"].validate(body)
+
 
 SITE = "https://shop.example"
 APP_KEY = "app-key-for-tests"
@@ -38,22 +66,37 @@ Frame = dict[str, Any]
 
 @dataclass
 class Seconds:
-    """A monotonic clock that a test moves."""
+    """A monotonic clock that a test moves. It gains `step` with each look, so that nobody is too fast by default."""
 
     now: float = 1000.0
+    step: float = 1.0
 
     def __call__(self) -> float:
+        self.now += self.step
         return self.now
 
 
 @dataclass
 class Count:
-    """A gauge."""
+    """A gauge that can be waited for."""
 
     value: float = 0
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def set(self, value: float) -> None:
         self.value = value
+        task = asyncio.ensure_future(self._tell())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def becomes(self, value: float) -> None:
+        async with asyncio.timeout(PATIENCE_S), self._changed:
+            await self._changed.wait_for(lambda: self.value == value)
 
 
 def config(**changes: Any) -> WebchatConfig:
@@ -69,7 +112,7 @@ def config(**changes: Any) -> WebchatConfig:
 
 @dataclass
 class House:
-    """The server, with verbs for what happens behind it. `frames` holds every frame that any customer saw."""
+    """The server, with verbs for what happens behind it. All that it says is held against the published schemas."""
 
     store: Store
     server: TestServer
@@ -80,7 +123,6 @@ class House:
     seconds: Seconds
     sockets: Count
     accepted: list[str]
-    frames: list[Frame] = field(default_factory=list)
 
     def url(self, path: str) -> str:
         return str(self.server.make_url(path))
@@ -90,12 +132,16 @@ class House:
     ) -> tuple[int, Any, Mapping[str, str]]:
         given = {"X-Foyer-App": APP_KEY} if headers is None else headers
         async with self.http.post(self.url(path), json=body, headers=given) as answer:
-            return answer.status, await answer.json(), answer.headers
+            found = await answer.json()
+            check_body(path, answer.status, found)
+            return answer.status, found, answer.headers
 
     async def get(self, path: str, session: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
         given = {"Authorization": f"Bearer {session}"} | dict(headers or {})
         async with self.http.get(self.url(path), headers=given) as answer:
-            return answer.status, await answer.json()
+            found = await answer.json()
+            check_body(path.split("?")[0], answer.status, found)
+            return answer.status, found
 
     async def session(self, **body: object) -> dict[str, Any]:
         status, opened, _ = await self.post("/chat/session", body)
@@ -142,6 +188,15 @@ class House:
         def job(tx: Transaction, thread: Any, conversation: Conversation) -> None:
             end_handoff(tx, conversation, "returned")
             lifecycle.return_to_assistant(tx, thread, conversation, "The assistant is back.")
+
+        await self.at_desk(customer, job)
+
+    async def fills(self, customer: Customer, count: int, text: str = "more") -> None:
+        """The house says a lot."""
+
+        def job(tx: Transaction, thread: Any, conversation: Conversation) -> None:
+            for _ in range(count):
+                messages.append(tx, thread, conversation, Draft(SYSTEM, Text(text)))
 
         await self.at_desk(customer, job)
 
@@ -220,7 +275,7 @@ class Customer:
         async with asyncio.timeout(PATIENCE_S):
             raw = await self.socket.receive_str()
         frame: Frame = json.loads(raw)
-        self.house.frames.append(frame)
+        check_frame(frame)
         if frame["type"] == "message":
             self.last_seq = frame["seq"]
         return frame
@@ -262,7 +317,7 @@ class Customer:
             async for message in self.socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     frame = json.loads(message.data)
-                    self.house.frames.append(frame)
+                    check_frame(frame)
                     self.heard.append(frame)
         return self.socket.close_code
 
