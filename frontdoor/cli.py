@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Coroutine
@@ -44,7 +45,9 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def say(line: str) -> None:
     """One line of progress or explanation, on standard error and at once."""
-    print(line, file=sys.stderr, flush=True)
+    # A terminal that was closed must not keep `up` from ending what it started.
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _settings(home: Path | None = None, port: int | None = None, *, prepare: bool = True) -> Settings:
@@ -95,7 +98,7 @@ def train(
     from frontdoor.tools import run_training
 
     arguments = [word for word, wanted in (("--check", check), ("--force", force)) if wanted]
-    raise typer.Exit(run_training(_settings(home), arguments))
+    raise typer.Exit(run_training(_settings(home), arguments, say))
 
 
 @app.command()

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frontdoor.settings import ROOT, Settings
-from frontdoor.up import BOT_PYTHON, actions_environment, bot_environment, child_environment
+from frontdoor.up import (
+    BOT_PYTHON,
+    actions_environment,
+    bot_environment,
+    child_environment,
+    read_run_file,
+)
 
 Say = Callable[[str], None]
 
@@ -154,11 +160,13 @@ def _pytest(command: Sequence[str]) -> int:
     return code if code in {0, 1} else 2
 
 
-def run_training(settings: Settings, arguments: Sequence[str]) -> int:
-    """Trains the assistant with what `bot.train` understands."""
-    return subprocess.run(
-        bot_module("bot.train", *arguments), cwd=ROOT, env=bot_environment(settings)
-    ).returncode
+def run_training(settings: Settings, arguments: Sequence[str], say: Say) -> int:
+    """Trains the assistant with what `bot.train` understands; gives its exit code."""
+    command = bot_module("bot.train", *arguments)
+    code = subprocess.run(command, cwd=ROOT, env=bot_environment(settings)).returncode
+    if code == 0 and "--check" not in arguments and read_run_file(settings.home) is not None:
+        say("what runs now keeps the model that it has; to use this one: Ctrl-C there, and ./foyer up again")
+    return code
 
 
 def run_sample(settings: Settings) -> int:
