@@ -303,7 +303,9 @@ class Desk:
 
     async def stream(self, asked: Asked) -> web.StreamResponse:
         after = http.number(asked.request, "after", None, MAX_EVENT)
-        socket = web.WebSocketResponse(heartbeat=self.config.heartbeat_seconds, max_msg_size=16 * 1024)
+        socket = web.WebSocketResponse(
+            timeout=2, heartbeat=self.config.heartbeat_seconds, max_msg_size=16 * 1024
+        )
         if not socket.can_prepare(asked.request).ok:
             raise http.Refusal(426, "upgrade_required", "This address speaks WebSocket.", Upgrade="websocket")
         seat, reset = await self.hub.join(asked.session, after)
