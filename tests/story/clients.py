@@ -137,7 +137,7 @@ class Customer:
     async def _stay(self) -> None:
         while True:
             # The front door may be down: try again soon.
-            with suppress(aiohttp.ClientError, OSError, ValueError):
+            with suppress(aiohttp.ClientError, OSError, ValueError, RuntimeError):
                 await self._connected()
             await asyncio.sleep(random.uniform(0.05, 0.3))
 
