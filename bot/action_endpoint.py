@@ -36,15 +36,18 @@ class ActionEndpoint(EndpointConfig):  # type: ignore[misc]
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
-    def like(cls, endpoint: EndpointConfig | None, url: str | None = None) -> ActionEndpoint | None:
+    def like(
+        cls, endpoint: EndpointConfig | None, url: str | None = None, timeout: float = TIMEOUT_SECONDS
+    ) -> ActionEndpoint | None:
         """Return an endpoint for the address that endpoints.yml (or `url`) gives; None without one."""
         address = url or (endpoint.url if endpoint else None)
         if not address:
             return None
         if endpoint is None:
-            return cls(address)
+            return cls(address, timeout)
         return cls(
             address,
+            timeout,
             params=endpoint.params,
             headers=endpoint.headers,
             basic_auth=endpoint.basic_auth,

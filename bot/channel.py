@@ -23,7 +23,7 @@ from sanic import Blueprint, Sanic
 from sanic.request import Request
 from sanic.response import HTTPResponse, raw
 
-from bot.action_endpoint import ActionEndpoint
+from bot.action_endpoint import TIMEOUT_SECONDS, ActionEndpoint
 from bot.action_errors import watch_actions
 from bot.loaded import LoadedModel
 from bot.replies import Replies
@@ -101,11 +101,13 @@ class FoyerChannel(InputChannel):  # type: ignore[misc]
     def _model(self, app: Sanic) -> LoadedModel | None:
         """Return the model that is loaded now; Rasa may swap it while it runs."""
         agent = getattr(app.ctx, "agent", None)
-        processor: MessageProcessor | None = agent.processor if agent is not None else None
-        if processor is None:
+        if agent is None or agent.processor is None:
             return None
+        processor: MessageProcessor = agent.processor
         if self._loaded is None or self._loaded.processor is not processor:
-            endpoint = ActionEndpoint.like(agent.action_endpoint, os.environ.get("FOYER_ACTIONS_URL"))
+            timeout = float(os.environ.get("FOYER_ACTION_TIMEOUT", TIMEOUT_SECONDS))
+            url = os.environ.get("FOYER_ACTIONS_URL")
+            endpoint = ActionEndpoint.like(agent.action_endpoint, url, timeout)
             self._loaded = LoadedModel(processor, endpoint)
         return self._loaded
 
