@@ -75,7 +75,7 @@ def setup(
     app[HUB] = hub
     app.add_routes(WebchatHttp(resources, opening).routes())
     app.cleanup_ctx.append(_running(hub))
-    app.on_shutdown.append(_going_away(hub, config.close_seconds))
+    app.on_shutdown.append(_going_away(hub, 2 * config.close_seconds))
 
 
 def _running(hub: Hub) -> Callable[[web.Application], AsyncIterator[None]]:

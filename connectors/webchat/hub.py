@@ -56,10 +56,10 @@ class Chat(Protocol):
         """Closes the socket soon."""
 
 
-class Newcomer(Protocol):
-    """A socket that has not said hello."""
+class Line(Protocol):
+    """An open connection, greeted or not."""
 
-    async def close(self, code: int) -> None: ...
+    def end(self, code: int) -> None: ...
 
 
 class Hub:
@@ -73,18 +73,17 @@ class Hub:
         self._per_thread = per_thread
         self._count = count
         self._threads: dict[str, list[Chat]] = {}
-        self._newcomers: set[Newcomer] = set()
+        self._lines: set[Line] = set()
+        self._quiet = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets = 0
-        self.closing = False
+        self._closing = False
 
     def add(self, chat: Chat) -> None:
         """Registers a socket; the thread's oldest goes when there are too many."""
         chats = self._threads.setdefault(chat.thread, [])
         chats.append(chat)
         self._changed(1)
-        if self.closing:
-            chat.end(GOING_AWAY)
         if len(chats) > self._per_thread:
             chats[0].end(REPLACED)
             self.remove(chats[0])
@@ -100,13 +99,17 @@ class Hub:
         self._changed(-1)
 
     @contextlib.contextmanager
-    def newcomer(self, newcomer: Newcomer) -> Iterator[None]:
-        """Remembers a socket until it is registered, or gone."""
-        self._newcomers.add(newcomer)
+    def line(self, line: Line) -> Iterator[None]:
+        """Knows of a connection from its beginning until it is closed."""
+        self._lines.add(line)
+        if self._closing:
+            line.end(GOING_AWAY)
         try:
             yield
         finally:
-            self._newcomers.discard(newcomer)
+            self._lines.discard(line)
+            if not self._lines:
+                self._quiet.set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs something beside its caller, and keeps hold of it."""
@@ -123,13 +126,13 @@ class Hub:
 
     async def close(self, patience: float) -> None:
         """Tells every socket that this server goes away, and waits up to `patience` seconds for them."""
-        self.closing = True
-        for chat in self._all():
-            chat.end(GOING_AWAY)
-        for newcomer in self._newcomers:
-            self.spawn(newcomer.close(GOING_AWAY))
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=patience)
+        self._closing = True
+        for line in self._lines:
+            line.end(GOING_AWAY)
+        self._quiet.clear()
+        if self._lines:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), patience)
 
     async def sweep(self) -> None:
         """Refreshes every socket that the database is ahead of."""

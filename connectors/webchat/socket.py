@@ -92,11 +92,17 @@ def error_frame(
 
 
 class Line:
-    """The wire: sends frames in bounded time, and closes once."""
+    """The wire: hears and says frames in bounded time, and ends in an orderly way whoever asks for it.
+
+    Only the request's own task reads and closes, so that the closing handshake is waited for: a client that is left
+    alone in the middle of it does not learn the close code.
+    """
 
     def __init__(self, request: web.Request, config: WebchatConfig) -> None:
         self._request = request
         self._config = config
+        self._hearing: asyncio.Timeout | None = None
+        self._ending: tuple[int, Frame | None] | None = None
         # Without compression: its buffers would cost each socket some hundred kilobytes.
         self.ws = web.WebSocketResponse(
             timeout=config.close_seconds,
@@ -105,7 +111,20 @@ class Line:
             compress=False,
         )
 
-    async def send(self, frame: Frame) -> None:
+    async def hear(self, patience: float | None = None) -> str | bytes | None:
+        """What the client sends next; None when the line has ended, or after `patience` seconds."""
+        if self._ending is not None:
+            return None
+        try:
+            async with asyncio.timeout(patience) as self._hearing:
+                message = await self.ws.receive()
+        except TimeoutError:
+            return None
+        finally:
+            self._hearing = None
+        return message.data if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) else None
+
+    async def say(self, frame: Frame) -> None:
         """Sends a frame; a client that does not take it in time is cut off, one that is gone is left to the reader."""
         if self.ws.closed:
             return
@@ -114,21 +133,31 @@ class Line:
                 await self.ws.send_str(json.dumps(frame, separators=(",", ":")))
         except TimeoutError:
             log.info("webchat.slow_reader")
-            self.cut()
+            self._cut()
         except ConnectionError:
             pass
 
-    async def close(self, code: int, frame: Frame | None = None) -> None:
-        """Says why, and closes."""
+    def end(self, code: int, frame: Frame | None = None) -> None:
+        """The line is to be closed, with last words; only the first call counts."""
+        if self._ending is None:
+            self._ending = (code, frame)
+            if self._hearing is not None and not self._hearing.expired():
+                self._hearing.reschedule(0)
+
+    async def finish(self) -> None:
+        """Closes the line if somebody ended it."""
+        if self._ending is None:
+            return
+        code, frame = self._ending
         if frame is not None:
-            await self.send(frame)
+            await self.say(frame)
         try:
             async with asyncio.timeout(2 * self._config.close_seconds):
                 await self.ws.close(code=code)
         except TimeoutError:
-            self.cut()
+            self._cut()
 
-    def cut(self) -> None:
+    def _cut(self) -> None:
         """Drops the connection at once, with what was not yet sent."""
         if self._request.transport is not None:
             self._request.transport.abort()
@@ -140,52 +169,45 @@ async def serve(
     """One socket, from upgrade to close. `may_enter(account)` judges the request's origin; None: any account."""
     line = Line(request, resources.config)
     await line.ws.prepare(request)
-    with resources.hub.newcomer(line):
+    with resources.hub.line(line):
         greeting = await _entered(line, resources, may_enter)
-    if greeting is not None:
-        await ChatSocket(line, resources, *greeting).run()
+        if greeting is not None:
+            await ChatSocket(line, resources, *greeting).run()
+        await line.finish()
     return line.ws
 
 
 async def _entered(
     line: Line, resources: Resources, may_enter: Callable[[str | None], bool]
 ) -> tuple[Claims, int] | None:
-    """Who has come, and up to which message they know the thread; None when the socket was closed instead."""
-    if resources.hub.closing:
-        await line.close(GOING_AWAY)
-    elif not may_enter(None):
-        await line.close(BAD_ORIGIN)
-    else:
-        greeting = await _greeted(line, resources)
-        if greeting is None or may_enter(greeting[0].account):
-            return greeting
-        await line.close(BAD_ORIGIN)
-    return None
+    """Who has come, and up to which message they know the thread; None when the line was ended instead."""
+    if not may_enter(None):
+        line.end(BAD_ORIGIN)
+        return None
+    greeting = await _greeted(line, resources)
+    if greeting is not None and not may_enter(greeting[0].account):
+        line.end(BAD_ORIGIN)
+        return None
+    return greeting
 
 
 async def _greeted(line: Line, resources: Resources) -> tuple[Claims, int] | None:
-    """The claims and `last_seq` of a proper hello; otherwise the socket is closed."""
-    try:
-        async with asyncio.timeout(resources.config.hello_seconds):
-            message = await line.ws.receive()
-    except TimeoutError:
-        await line.close(NO_HELLO)
+    """The claims and `last_seq` of a proper hello; otherwise the line is ended."""
+    data = await line.hear(resources.config.hello_seconds)
+    if data is None:
+        line.end(NO_HELLO)
         return None
-    if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-        return None
-    hello = _hello(message.data)
+    hello = _hello(data)
     if isinstance(hello, FrameError):
-        await line.close(BAD_FIRST_FRAME, error_frame("bad_frame", hello.message, "end"))
+        line.end(BAD_FIRST_FRAME, error_frame("bad_frame", hello.message, "end"))
         return None
     claims = resources.tokens.read(hello.session)
     if claims is None:
-        await line.close(BAD_SESSION, _session_error("this is not a session of ours"))
+        line.end(BAD_SESSION, _session_error("this is not a session of ours"))
         return None
     # A hello costs more than any other frame, so it counts as one.
     if resources.frames.take(claims.session):
-        await line.close(
-            FLOOD, error_frame("rate_limited", "too many connections", "reconnect", retry_after=1)
-        )
+        line.end(FLOOD, error_frame("rate_limited", "too many connections", "reconnect", retry_after=1))
         return None
     return claims, hello.last_seq
 
@@ -209,7 +231,6 @@ class ChatSocket:
 
     __slots__ = (
         "_claims",
-        "_closing",
         "_last_seq",
         "_line",
         "_looking",
@@ -229,7 +250,6 @@ class ChatSocket:
         self._claims = claims
         self._last_seq = last_seq
         self._looking = asyncio.Lock()
-        self._closing: asyncio.Task[None] | None = None
         self._speaker: asyncio.Task[None] | None = None
         self._typed_at = float("-inf")
         self.session = claims.session
@@ -239,7 +259,7 @@ class ChatSocket:
         self._subscription: Subscription
 
     async def run(self) -> None:
-        """Serves the socket until it is closed by either side."""
+        """Serves the socket until either side ends it."""
         self._subscription = self._r.store.bus.subscribe(topics.thread_topic(self.thread))
         try:
             if await self._welcomed():
@@ -250,8 +270,6 @@ class ChatSocket:
             self._r.hub.remove(self)
             if self._speaker is not None:
                 self._speaker.cancel()
-            if self._closing is not None:
-                await asyncio.wait({self._closing})
 
     # ------------------------------------------------ what the hub asks
 
@@ -265,8 +283,7 @@ class ChatSocket:
 
     def end(self, code: int, frame: Frame | None = None) -> None:
         """Closes soon; only the first call counts."""
-        if self._closing is None:
-            self._closing = self._r.hub.spawn(self._line.close(code, frame))
+        self._line.end(code, frame)
 
     # ---------------------------------------------------------- speaking
 
@@ -287,11 +304,11 @@ class ChatSocket:
 
     async def _greet(self, truncated: bool) -> None:
         view, self.view = self.view, replace(self.view, messages=())
-        await self._line.send(diff.welcome(view, truncated))
+        await self._line.say(diff.welcome(view, truncated))
         for message in view.messages:
-            await self._line.send(diff.message_frame(message))
+            await self._line.say(diff.message_frame(message))
         for frame in diff.place(view):
-            await self._line.send(frame)
+            await self._line.say(frame)
 
     def _first_look(self, tx: Transaction) -> tuple[Sender, int, ThreadView]:
         sessions.check(tx, self._claims)
@@ -314,9 +331,9 @@ class ChatSocket:
         author, seq = note.get("author"), note.get("seq")
         if note.get("type") == "typing" and isinstance(author, Mapping) and note.get("by") != id(self):
             shown = {name: author[name] for name in ("kind", "name") if author.get(name)}
-            await self._line.send({"type": "typing", "author": shown})
+            await self._line.say({"type": "typing", "author": shown})
         elif note.get("type") == "read" and isinstance(seq, int):
-            await self._line.send({"type": "read", "seq": seq})
+            await self._line.say({"type": "read", "seq": seq})
 
     async def _refreshed(self) -> None:
         await self._looked()
@@ -343,7 +360,7 @@ class ChatSocket:
                 return
             self.view = replace(after, messages=())
             for frame in diff.frames(before, after):
-                await self._line.send(frame)
+                await self._line.say(frame)
 
     def _next_look(self, tx: Transaction, after: int) -> ThreadView:
         sessions.check(tx, self._claims)
@@ -354,7 +371,7 @@ class ChatSocket:
             if self.view.control is Control.QUEUE and self.view.position != position:
                 self.view = replace(self.view, position=position)
                 for frame in diff.place(self.view):
-                    await self._line.send(frame)
+                    await self._line.say(frame)
 
     def _expired(self) -> None:
         self.end(BAD_SESSION, _session_error("this session has ended; open a new one"))
@@ -362,10 +379,8 @@ class ChatSocket:
     # --------------------------------------------------------- listening
 
     async def _listen(self) -> None:
-        async for message in self._line.ws:
-            if message.type is WSMsgType.ERROR or self._closing is not None:
-                return
-            await self._take(message.data)
+        while (data := await self._line.hear()) is not None:
+            await self._take(data)
 
     async def _take(self, data: str | bytes) -> None:
         wait = self._r.frames.take(self.session)
@@ -386,12 +401,12 @@ class ChatSocket:
     async def _slow_down(self, frame: ClientFrame, wait: float) -> None:
         frame_id = getattr(frame, "id", None)
         message = "too many frames: wait a moment"
-        await self._line.send(
+        await self._line.say(
             error_frame("rate_limited", message, "retry", frame_id, retry_after=round(wait + 0.005, 2))
         )
 
     async def _refuse(self, code: str, message: str, frame_id: str | None = None) -> None:
-        await self._line.send(error_frame(code, message, "drop", frame_id))
+        await self._line.say(error_frame(code, message, "drop", frame_id))
 
     async def _answer(self, frame: ClientFrame) -> None:
         match frame:
@@ -413,7 +428,7 @@ class ChatSocket:
             case CustomerRead():
                 self._tell_desk({"type": "read", "seq": min(frame.seq, self.view.last_seq)})
             case Ping():
-                await self._line.send({"type": "pong"})
+                await self._line.say({"type": "pong"})
             case Hello():
                 await self._refuse("bad_frame", "a hello comes once, first")
             case _:
@@ -433,7 +448,7 @@ class ChatSocket:
             accepted = await self._r.store.write(job)
             if not accepted.duplicate:
                 self._r.accepted(sessions.CHANNEL)
-            await self._line.send({"type": "ack", "id": inbound.client_id, "seq": accepted.seq})
+            await self._line.say({"type": "ack", "id": inbound.client_id, "seq": accepted.seq})
 
         await self._attempt(write, inbound.client_id)
 
@@ -446,7 +461,7 @@ class ChatSocket:
 
         async def write() -> None:
             if not await self._r.store.write(job):
-                await self._line.send(diff.control(self.view))
+                await self._line.say(diff.control(self.view))
 
         await self._attempt(write)
 
@@ -458,10 +473,10 @@ class ChatSocket:
         except SessionEnded:
             self._expired()
         except StoreUnavailable:
-            await self._line.send(_unavailable("retry", frame_id))
+            await self._line.say(_unavailable("retry", frame_id))
         except Exception as error:  # an error's text may hold what a customer wrote
             log.error("webchat.frame_failed", thread=self.thread, error=type(error).__name__)  # noqa: TRY400
-            await self._line.send(_unavailable("retry", frame_id))
+            await self._line.say(_unavailable("retry", frame_id))
 
     # ------------------------------------------------------ passing notes
 
