@@ -1,15 +1,19 @@
 """The same as Rasa does, with less to do: replacements for what costs a turn most.
 
-Each holds to what it replaces, and a test compares both. What they save is in `docs/speed.md` of the assistant's
-benchmark run (`./foyer bench turns`); one that no longer pays is taken out.
+Each holds to what it replaces, and a test compares both. What they save is shown by `./foyer bench turns`;
+one that no longer pays is taken out.
 """
 
 from __future__ import annotations
 
+import base64
 import copy
+import json
 import types
+import zlib
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import rasa.core.actions.forms
 import rasa.core.policies.memoization
@@ -18,9 +22,11 @@ import rasa.core.processor
 from jsonschema.exceptions import best_match
 from jsonschema.validators import validator_for
 from rasa.core.actions.action import RemoteAction
+from rasa.core.policies.memoization import AugmentedMemoizationPolicy
 from rasa.engine.graph import GraphNode
 from rasa.engine.runner.dask import DaskGraphRunner
 from rasa.shared.core.constants import (
+    ACTION_LISTEN_NAME,
     ACTIVE_LOOP,
     LOOP_NAME,
     PREVIOUS_ACTION,
@@ -232,6 +238,46 @@ class _Run:
         return state
 
 
+# --- memoized stories ------------------------------------------------------------------------------------------------
+# When no story fits, Rasa cuts the history ever shorter and tries again, with new trackers and new states each time.
+# What the customer said last stays in all of them; where no story has it at that place, none will fit.
+
+_recall_using_truncation = AugmentedMemoizationPolicy._recall_using_truncation
+_said_in_stories: WeakKeyDictionary[AugmentedMemoizationPolicy, dict[str, bool]] = WeakKeyDictionary()
+
+
+def recall_using_truncation(
+    policy: AugmentedMemoizationPolicy,
+    old_states: list[State],
+    tracker: DialogueStateTracker,
+    domain: Domain,
+    rule_only_data: dict[str, Any] | None,
+) -> str | None:
+    """Stand in for `AugmentedMemoizationPolicy._recall_using_truncation`."""
+    said = old_states[-1].get(USER) if old_states else None
+    if said and tracker.latest_action_name == ACTION_LISTEN_NAME and not _is_in_stories(policy, said):
+        return None
+    recalled: str | None = _recall_using_truncation(policy, old_states, tracker, domain, rule_only_data)
+    return recalled
+
+
+def _is_in_stories(policy: AugmentedMemoizationPolicy, said: dict[str, Any]) -> bool:
+    """Say whether any memorized story has this message of the customer in it, compared in the form of its keys."""
+    known = _said_in_stories.setdefault(policy, {})
+    text = json.dumps(said, sort_keys=True).replace('"', "")
+    if text not in known:
+        known[text] = any(text in _readable(policy, key) for key in policy.lookup)
+    return known[text]
+
+
+def _readable(policy: AugmentedMemoizationPolicy, key: str) -> str:
+    return (
+        zlib.decompress(base64.b64decode(key)).decode()
+        if policy.config["enable_feature_string_compression"]
+        else key
+    )
+
+
 # --- the graph -------------------------------------------------------------------------------------------------------
 # Rasa builds a dask graph for each run, three to six times a turn, and dask orders it anew.
 
@@ -333,10 +379,15 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     (DialogueStateTracker, "applied_events", applied_events),
     (RemoteAction, "_validate_action_result", validate_action_result),
     (Slot, "__copy__", copy_slot),
+    (AugmentedMemoizationPolicy, "_recall_using_truncation", recall_using_truncation),
     (Domain, "_get_slots_sub_state", staticmethod(slots_sub_state)),
     (Domain, "states_for_tracker_history", states_for_tracker_history),
     *((module, "copy", _no_deep_copies) for module in _COPY_FOR_LOGS),
 )
+
+
+# What was there before, for who wants to compare.
+ORIGINALS: dict[str, Any] = {name: getattr(owner, name, None) for owner, name, _ in REPLACEMENTS}
 
 
 def install() -> None:

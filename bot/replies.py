@@ -79,7 +79,9 @@ class Replies(OutputChannel):  # type: ignore[misc]
 
 
 def _objects(side: dict[str, Any], key: str, required: str) -> list[dict[str, Any]]:
-    items = side.get(key) or []
+    items = side.get(key)
+    if items is None:
+        return []
     if not isinstance(items, list) or not all(
         isinstance(item, dict) and isinstance(item.get(required), str) for item in items
     ):

@@ -101,7 +101,8 @@ def as_words(text: str) -> tuple[str, int]:
 
     Blanks in front are dropped, as Rasa would; slashes among or after them too, in every look.
     """
-    text = text.encode("utf-8", "replace").decode("utf-8").replace("\x00", " ")
+    text = "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in text)
+    text = text.replace("\x00", " ")
     at = 0
     while at < len(text) and (_is_blank(text[at]) or text[at] in _SLASHES):
         at += 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,8 @@ REVERTIBLE = 2
 AS_CAME = 3
 # For policies that look at the whole history and so give no bound of their own.
 UNBOUNDED_HISTORY = 30
+# A form that is interrupted again and again is shortened within, once a state has more events than this.
+MANY_EVENTS = 200
 
 logger = logging.getLogger(__name__)
 
@@ -161,10 +163,16 @@ def _read_message(intent: Any, entities: Any = (), more: Any = None) -> UserUtte
     return UserUttered(
         text,
         {"name": _name(intent)},
-        [dict(zip(_ENTITY_KEYS, entity, strict=False)) | {"value": None} for entity in entities],
+        [_read_entity(entity) for entity in entities],
         timestamp=more.get("at"),
         use_text_for_featurization=True if text else None,
     )
+
+
+def _read_entity(parts: Any) -> dict[str, Any]:
+    if not isinstance(parts, list) or not 0 < len(parts) <= len(_ENTITY_KEYS):
+        raise StateError("an entity cannot be read")
+    return {**dict(zip(_ENTITY_KEYS, map(_name, parts), strict=False)), "value": None}
 
 
 def _read_action(name: Any, hidden: Any = 0) -> ActionExecuted:
@@ -278,10 +286,15 @@ class Shortener:
     cut there remain more actions than the policies look at, not counting what a fallback may still take back and what
     belongs to the active loop. Policies that learn from stories do not see the turns that only rules know; they are
     counted without them.
+
+    With `within_loop`, cuts are also made in the loop that is active now, where it has run again since: what is said
+    and done before its last run stays as it is when the loop ends.
     """
 
-    def __init__(self, tracker: DialogueStateTracker, domain: Domain, bounds: Bounds) -> None:
-        self._domain, self._bounds = domain, bounds
+    def __init__(
+        self, tracker: DialogueStateTracker, domain: Domain, bounds: Bounds, *, within_loop: bool = False
+    ) -> None:
+        self._domain, self._bounds, self._within_loop = domain, bounds, within_loop
         self._sender = tracker.sender_id
         self._events = self._relevant(tracker)
         self._applied = tracker.applied_events()
@@ -339,7 +352,7 @@ class Shortener:
         """Return the applied position up to where nothing can be taken back and no present loop reaches."""
         said = [at for at, event in enumerate(self._applied) if isinstance(event, UserUttered)]
         end = said[-REVERTIBLE] if len(said) >= REVERTIBLE else 0
-        if not self._loop_now:
+        if not self._loop_now or self._within_loop:
             return end
         begun = max(
             (
@@ -378,9 +391,9 @@ class Shortener:
 
     def _is_safe(self, at: int, settled: int, by_sight: bool) -> bool:
         step = self._steps[at]
-        if step.loop or step.paused:
-            return False
         remaining = [action for action in self._actions if at <= action < settled]
+        if step.paused or not self._may_part(at, remaining):
+            return False
         if len(remaining) <= max(self._bounds.history, self._bounds.rule):
             return False
         if not by_sight:
@@ -388,15 +401,33 @@ class Shortener:
         seen = sum(1 for action in remaining if action > at and self._steps[action].visible)
         return bool(step.visible) and seen >= self._bounds.history
 
+    def _may_part(self, at: int, remaining: Sequence[int]) -> bool:
+        """Say whether the loop that was active at a position, if any, bears being cut there."""
+        loop = self._steps[at].loop
+        if not loop:
+            return True
+        runs_again = any(self._applied[action].action_name == loop for action in remaining)
+        return self._within_loop and loop == self._loop_now and runs_again and self._is_old(at)
+
+    def _is_old(self, at: int) -> bool:
+        """Say whether enough follows for turns that go wrong one after the other, each undoing one more."""
+        return len(self._applied) - at > MANY_EVENTS // 2
+
     def _head(self, events: Sequence[Event]) -> list[Event]:
-        """Return what stands for events that are cut off: a session's start and the slots that they set."""
+        """Return what stands for events that are cut off: a session's start, the slots that they set, the loop."""
         folded = DialogueStateTracker.from_events(self._sender, events, self._domain.slots)
-        slots = [
-            SlotSet(name, slot.value)
-            for name, slot in folded.slots.items()
-            if slot.value != slot.initial_value
+        changed = [slot for slot in folded.slots.values() if slot.value != slot.initial_value]
+        return [
+            SessionStarted(),
+            *(SlotSet(slot.name, slot.value) for slot in changed),
+            *self._loop_of(folded),
         ]
-        return [SessionStarted(), *slots]
+
+    def _loop_of(self, folded: DialogueStateTracker) -> list[Event]:
+        loop = folded.active_loop
+        if loop is None or not loop.name:
+            return []
+        return [ActiveLoop(loop.name), *([ActionExecutionRejected(loop.name)] if loop.rejected else [])]
 
     def _only_seen(self, end: int) -> list[Event]:
         """Return of the applied events before `end` what policies that learn from stories see."""
@@ -409,7 +440,9 @@ class Shortener:
         """Return the position of a visible listening with enough visible actions behind it; 0 when there is none."""
         visible = [at for at in self._actions if at < end and self._steps[at].visible]
         for at in reversed(visible[: -(self._bounds.history + 1)]):
-            if _is_listen(self._applied[at]) and not self._steps[at].loop:
+            if _is_listen(self._applied[at]) and self._may_part(
+                at, [later for later in visible if later >= at]
+            ):
                 return at
         return 0
 
@@ -476,7 +509,7 @@ class Shortener:
 
 @dataclass(frozen=True)
 class Written:
-    """A state and how it came about: `kind` is strict, compact or whole, `exact` whether it stood the check."""
+    """A state and how it came about: `kind` is loop, strict, compact or whole, `exact` whether it stood the check."""
 
     state: dict[str, Any]
     kind: str
@@ -504,19 +537,27 @@ class StateCodec:
 
     def write(self, tracker: DialogueStateTracker) -> Written:
         """Return the smallest state from which policies see what they see in `tracker`."""
-        shortener = Shortener(tracker, self.domain, self.bounds)
         wanted = self._sight(tracker)
         recent = [event for event in tracker.applied_events() if isinstance(event, UserUttered)][-AS_CAME:]
-        forms = {"strict": shortener.strict, "compact": shortener.compact, "whole": shortener.whole}
-        for kind, make in forms.items():
-            events = make()
-            if events is None:
-                continue
+        for kind, events in self._candidates(tracker):
             state = self._form(events, recent, with_text=kind == "whole")
             exact = self._sight(self.read(state, tracker.sender_id).tracker) == wanted
             if exact or kind == "whole":
                 return Written(state, kind, exact)
         raise AssertionError("unreachable: the whole is always taken")
+
+    def _candidates(self, tracker: DialogueStateTracker) -> Iterator[tuple[str, list[Event]]]:
+        """Yield what may be kept, the least first."""
+        shortener = Shortener(tracker, self.domain, self.bounds)
+        strict = shortener.strict()
+        least = shortener.compact() if strict is None else strict
+        if len(least) > MANY_EVENTS and tracker.active_loop_name:
+            within = Shortener(tracker, self.domain, self.bounds, within_loop=True)
+            yield "loop", within.strict() or within.compact()
+        if strict is not None:
+            yield "strict", strict
+        yield "compact", shortener.compact()
+        yield "whole", shortener.whole()
 
     def read(self, state: Any, sender: str) -> Read:
         """Return the tracker of a state. Raises `StateError` when it is not a state of ours."""

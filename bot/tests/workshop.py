@@ -78,7 +78,8 @@ async def _webhook(request: web.Request) -> web.StreamResponse:
     name = body["next_action"]
     how = request.app[REPLIES].get(name)
     if how is not None:
-        return await how(body)
+        answer: web.StreamResponse = await how(body)
+        return answer
     if name not in ACTIONS:
         return web.json_response({"error": "no such action", "action_name": name}, status=404)
     return web.json_response(run_action(body))
