@@ -22,7 +22,7 @@ ABOVE_RULES = 10
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.POLICY_WITHOUT_END_TO_END_SUPPORT, is_trainable=True)
-class InterruptionPolicy(Policy):
+class InterruptionPolicy(Policy):  # type: ignore[misc]
     """Answers some intents with one response each, ends an active form, then listens.
 
     `interruptions` in config.yml maps an intent to a response. Rules can't do this: an active form is asked
@@ -98,13 +98,13 @@ class InterruptionPolicy(Policy):
         return self._prediction(probabilities, is_no_user_prediction=True)
 
     def _meant(self, message: UserUttered) -> str | None:
-        intent = message.intent.get("name")
+        intent: str | None = message.intent.get("name")
         if intent != DEFAULT_NLU_FALLBACK_INTENT_NAME:
             return intent
         ranking = (message.parse_data or {}).get("intent_ranking") or []
         guesses = [guess for guess in ranking if guess["name"] != DEFAULT_NLU_FALLBACK_INTENT_NAME]
         sure = bool(guesses) and guesses[0]["confidence"] >= self.config[LEAST_CONFIDENCE]
-        return guesses[0]["name"] if sure else None
+        return str(guesses[0]["name"]) if sure else None
 
     def _next_action(self, tracker: DialogueStateTracker) -> str | None:
         message = tracker.latest_message
@@ -114,5 +114,5 @@ class InterruptionPolicy(Policy):
         if tracker.latest_action_name == ACTION_LISTEN_NAME:
             return str(response)
         if tracker.active_loop_name:
-            return ACTION_DEACTIVATE_LOOP_NAME
-        return ACTION_LISTEN_NAME
+            return str(ACTION_DEACTIVATE_LOOP_NAME)
+        return str(ACTION_LISTEN_NAME)

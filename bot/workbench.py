@@ -10,8 +10,9 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -172,7 +173,7 @@ def _remember(told: list[str]) -> logging.Handler:
         def emit(self, record: logging.LogRecord) -> None:
             told.append(record.getMessage())
 
-    def words(_logger: object, _method: str, event: dict[str, object]) -> str:
+    def words(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
         return str(event.get("event_info") or event.get("event"))
 
     structlog.configure(

@@ -74,11 +74,14 @@ def checks(settings: Settings) -> list[Check]:
         ),
         Check("types (mypy)", module("mypy", *rooms), "mend the types", own),
     ]
-    if (ROOT / "bot" / "train.py").exists():
-        remedy = "mend the named file under data/ or domain/"
-        found.append(
-            Check("training data", bot_module("bot.train", "--validate"), remedy, bot_environment(settings))
-        )
+    bot = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "bot").glob("*.py"))
+    bot += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "bot" / "tests").glob("*.py"))
+    how = ("--config-file", "bot/mypy.ini", "--python-executable", str(BOT_PYTHON))
+    remedy = "mend the named file under data/ or domain/"
+    found += [
+        Check("types in bot/ (mypy)", module("mypy", *how, *bot), "mend the types", own),
+        Check("training data", bot_module("bot.train", "--validate"), remedy, bot_environment(settings)),
+    ]
     return found
 
 
