@@ -43,7 +43,10 @@ class Refused(Exception):
     def __init__(self, status: int, code: str, message: str, details: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.status = status
-        self.body = {"error": {"code": code, "message": message, **({"details": details} if details else {})}}
+        error: dict[str, Any] = {"code": code, "message": message}
+        if details:
+            error["details"] = details
+        self.body = {"error": error}
 
 
 class FoyerChannel(InputChannel):  # type: ignore[misc]

@@ -11,7 +11,6 @@ import copy
 import json
 import types
 import zlib
-from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -374,7 +373,7 @@ _no_deep_copies = types.SimpleNamespace(copy=copy.copy, deepcopy=lambda value, *
 
 # --- putting them in -------------------------------------------------------------------------------------------------
 
-Replacement = tuple[Any, str, Callable[..., Any]]
+Replacement = tuple[Any, str, Any]
 REPLACEMENTS: tuple[Replacement, ...] = (
     (DialogueStateTracker, "applied_events", applied_events),
     (RemoteAction, "_validate_action_result", validate_action_result),

@@ -109,11 +109,10 @@ def test_a_form_goes_on_from_its_state_alone(loaded: LoadedModel) -> None:
             answer = await garage.chooses("/price")
             assert _texts(answer) == ["A service costs 200. Back to your booking.", "Will you wait here?"]
             await garage.chooses("/no")
-            answer = await garage.says("see you")
+            answer = await garage.chooses("/thanks")
             assert _texts(answer) == ["Booked for saab."]
             assert answer["effects"] == [{"kind": "book", "model": "saab"}]
             assert answer["form"] is None
-            assert "see you" not in json.dumps(answer["state"])
 
     asyncio.run(story())
 
