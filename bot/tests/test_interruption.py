@@ -34,7 +34,7 @@ def policy(**config: Any) -> InterruptionPolicy:
     }
     return InterruptionPolicy.create(
         whole,
-        None,  # type: ignore[arg-type]
+        None,
         Resource("interruption"),
         ExecutionContext(GraphSchema({}), "test"),
     )
