@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -29,9 +30,9 @@ def sample(url: str, count: int = 8) -> list[SampleCustomer]:
 
 def table(found: list[SampleCustomer]) -> Table:
     """The customers as a table for the terminal."""
-    shown = Table(title="Customers to play with")
+    shown = Table(title="Customers to play with", box=SIMPLE_HEAD)
     for heading in ("Name", "E-mail", "Postcode", "Order", "State"):
-        shown.add_column(heading, no_wrap=heading not in ("Name", "State"), min_width=9)
+        shown.add_column(heading, no_wrap=heading not in ("Name", "State"))
     for one in found:
         shown.add_row(one.name, one.email, one.postcode, one.order_number, str(one.state).replace("_", " "))
     return shown
