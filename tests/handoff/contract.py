@@ -46,6 +46,11 @@ def must_answer(method: str, path: str, status: int, body: Any) -> None:
     validator("ErrorAnswer").validate(body)
 
 
+@cache
+def _event_names() -> dict[str, str]:
+    return openapi.event_names()
+
+
 def must_be_event(event: Any) -> None:
     """The frame is as its type's schema says."""
-    validator(openapi.event_names()[event["type"]]).validate(event)
+    validator(_event_names()[event["type"]]).validate(event)
