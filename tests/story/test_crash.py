@@ -20,7 +20,7 @@ Start = Callable[..., Awaitable[Installation]]
 
 CUSTOMERS = 20
 # Killing the front door is cheap and is where most can go wrong.
-VICTIMS = ("front door",) * 8 + ("actions", "assistant")
+VICTIMS = ("front door", "actions", "assistant", *("front door",) * 7)
 WORDS = (
     "hello",
     "where is my order?",
