@@ -63,6 +63,7 @@ async def _converse(loaded: LoadedModel, seed: int, turns: int) -> Comparison:
 
 def test_a_form_among_many_interruptions(loaded: LoadedModel) -> None:
     """Customers who stay in a form and talk of other things, then end it in every way."""
+
     async def stubborn(seed: int) -> Comparison:
         comparison, chance = Comparison(loaded), random.Random(seed)
         for intent in (
