@@ -91,14 +91,12 @@ def open_in(tx: Transaction, thread: str) -> Conversation | None:
 
 
 def latest_in(tx: Transaction, thread: str) -> Conversation | None:
-    """The thread's open conversation, or else the one that was closed last."""
-    query = (
-        sa.select(conversations)
-        .where(conversations.c.thread_id == thread)
-        .order_by(conversations.c.opened_at.desc(), conversations.c.first_seq.desc())
-        .limit(1)
-    )
-    row = tx.conn.execute(query).one_or_none()
+    """The thread's open conversation, or else the one that was closed last. Clocks may have been set back meanwhile."""
+    mine = sa.select(conversations).where(conversations.c.thread_id == thread)
+    row = tx.conn.execute(mine.where(sa.text(OPEN_CONVERSATION))).one_or_none()
+    if row is None:
+        ended = mine.order_by(conversations.c.opened_at.desc(), conversations.c.first_seq.desc()).limit(1)
+        row = tx.conn.execute(ended).one_or_none()
     return None if row is None else from_row(row)
 
 

@@ -6,6 +6,7 @@ from conversations import bus as topics
 from conversations.lifecycle import Lifecycle
 from conversations.messages import Choice, Text
 from conversations.ports import TurnRequest, TurnResult
+from tests.conftest import MovableClock
 from tests.conversations.world import WaitingRoom
 from tests.webchat.world import House
 
@@ -330,3 +331,18 @@ async def test_an_open_conversation_is_named_when_resuming(any_house: House) -> 
     conversation = (await customer.expects("conversation"))["conversation"]
     again = await any_house.session(resume=customer.token)
     assert (again["thread"], again["conversation"], again["last_seq"]) == (customer.thread, conversation, 1)
+
+
+async def test_a_clock_set_back_does_not_hide_the_open_conversation(
+    any_house: House, clock: MovableClock
+) -> None:
+    customer = await any_house.customer()
+    await customer.says("hi")
+    await customer.sends(type="end")
+    await customer.expects("control", control="closed")
+    clock.advance(-600)
+    await customer.says("again")
+    await customer.hears("again")
+    await customer.hangs_up()
+    welcome = await customer.connects()
+    assert welcome["control"] == "assistant"
