@@ -32,7 +32,7 @@ from conversations.store import (
 from conversations.store.timers import Timer
 from conversations.timers import TimerWorker
 from conversations.turns import TurnLimits, TurnWorker
-from frontdoor import operators
+from frontdoor import frontend, operators, static
 from frontdoor.assistant import HttpAssistant
 from frontdoor.edge import edge_middlewares
 from frontdoor.metrics import Metrics
@@ -107,6 +107,7 @@ def build(parts: Parts) -> web.Application:
         app, _desk_config(settings), store, lifecycle, handoffs, sockets=metrics.sockets.labels("desk")
     )
     operators.setup(app, settings, store, metrics)
+    static.setup(app, static.Shelf(frontend.dist_folder()))
     app.cleanup_ctx.append(_workers(parts, lifecycle, silence_ms))
     return app
 

@@ -8,9 +8,9 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from connectors import webchat
 from conversations.errors import StoreUnavailable
 from conversations.store import Store, views
+from frontdoor import schemas
 from frontdoor.edge import error_response, is_local
 from frontdoor.metrics import CONTENT_TYPE, Metrics
 from frontdoor.settings import Settings
@@ -65,7 +65,7 @@ class Operators:
 
     async def schemas(self, _: web.Request) -> web.Response:
         """JSON Schemas of every body, frame and event."""
-        return web.json_response({"webchat": webchat.schemas(), "desk": openapi.schemas()})
+        return web.json_response(schemas.published())
 
     async def landing(self, request: web.Request) -> web.Response:
         """What a local installation offers; nobody else sees it."""

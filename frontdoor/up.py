@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from frontdoor import frontend
 from frontdoor.locks import HeldError, held, holder
 from frontdoor.settings import PREFIX, ROOT, Settings, write_private
 from frontdoor.supervise import Child, Supervisor
@@ -253,7 +254,7 @@ async def _announce(
     say(f"Foyer is ready: {plan.url}/")
     say(f"  talk to it          ./foyer chat{home}   (in another terminal)")
     say(f"  customers to play   ./foyer accounts sample{home}")
-    say(f"  the agents' desk    {plan.url}/desk/api/ (docs/work-the-desk.md)")
+    say(f"  the agents' desk    {plan.url}/desk/")
     kept = settings.home / "demo-agent.json"
     if demo is not None:
         say(
@@ -266,14 +267,23 @@ async def _announce(
 
 
 async def _prepare(settings: Settings, say: Say, stop: asyncio.Event) -> Mapping[str, str] | None:
-    """Database, demo agent, model; gives the demo agent if it was made now."""
+    """Database, demo agent, pages, model; gives the demo agent if it was made now."""
     from frontdoor import setup
 
     await setup.migrate(settings)
     demo = await setup.make_demo_agent(settings)
+    await _build_if_needed(stop)
     if not settings.assistant_url:
         await _train_if_needed(settings, say, stop)
     return demo
+
+
+async def _build_if_needed(stop: asyncio.Event) -> None:
+    if frontend.is_current() or stop.is_set():
+        return
+    build = (sys.executable, "-P", "-m", "frontdoor.frontend")
+    if await run_step(build, child_environment(), stop) != 0 and not stop.is_set():
+        raise CannotError("the desk's pages could not be built, see above")
 
 
 async def _train_if_needed(settings: Settings, say: Say, stop: asyncio.Event) -> None:
