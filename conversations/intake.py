@@ -16,6 +16,19 @@ from .store.messages import Draft
 from .store.tables import conversations as conversations_table
 from .store.tables import seen_events
 
+# Made once: building a statement costs more than running it.
+_SEEN = sa.select(seen_events).where(
+    seen_events.c.account == sa.bindparam("account"),
+    seen_events.c.kind == sa.bindparam("kind"),
+    seen_events.c.event_id == sa.bindparam("event"),
+)
+_REMEMBER = sa.insert(seen_events)
+_MAKE_DUE = (
+    sa.update(conversations_table)
+    .where(conversations_table.c.id == sa.bindparam("conversation"), conversations_table.c.due_at.is_(None))
+    .values(due_at=sa.bindparam("now"))
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Intake:
@@ -50,13 +63,8 @@ class Intake:
 
 
 def _seen(tx: Transaction, inbound: Inbound) -> Accepted | None:
-    row = tx.conn.execute(
-        sa.select(seen_events).where(
-            seen_events.c.account == inbound.sender.account,
-            seen_events.c.kind == inbound.kind,
-            seen_events.c.event_id == inbound.event_id,
-        )
-    ).one_or_none()
+    event = {"account": inbound.sender.account, "kind": inbound.kind, "event": inbound.event_id}
+    row = tx.conn.execute(_SEEN, event).one_or_none()
     if row is None:
         return None
     if row.fingerprint != inbound.fingerprint():
@@ -66,17 +74,18 @@ def _seen(tx: Transaction, inbound: Inbound) -> Accepted | None:
 
 def _remember(tx: Transaction, inbound: Inbound, accepted: Accepted) -> None:
     tx.conn.execute(
-        sa.insert(seen_events).values(
-            account=inbound.sender.account,
-            kind=inbound.kind,
-            event_id=inbound.event_id,
-            fingerprint=inbound.fingerprint(),
-            thread_id=accepted.thread,
-            conversation_id=accepted.conversation,
-            message_id=accepted.message,
-            seq=accepted.seq,
-            seen_at=tx.now,
-        )
+        _REMEMBER,
+        {
+            "account": inbound.sender.account,
+            "kind": inbound.kind,
+            "event_id": inbound.event_id,
+            "fingerprint": inbound.fingerprint(),
+            "thread_id": accepted.thread,
+            "conversation_id": accepted.conversation,
+            "message_id": accepted.message,
+            "seq": accepted.seq,
+            "seen_at": tx.now,
+        },
     )
 
 
@@ -95,8 +104,5 @@ def _draft(tx: Transaction, thread: threads.Thread, inbound: Inbound) -> Draft:
 
 def _make_due(tx: Transaction, conversation: conversations.Conversation) -> None:
     """Makes the conversation due now, unless a turn or its retry is under way: that one looks again when it ends."""
-    table = conversations_table
-    tx.conn.execute(
-        sa.update(table).where(table.c.id == conversation.id, table.c.due_at.is_(None)).values(due_at=tx.now)
-    )
+    tx.conn.execute(_MAKE_DUE, {"conversation": conversation.id, "now": tx.now})
     tx.wake(bus.TURNS)

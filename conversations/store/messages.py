@@ -19,6 +19,32 @@ REPLY_LIFE_MS = 10 * 60 * 1000
 """How long a reply of the assistant may wait in the outbox before it is too late to say it."""
 
 
+# Made once: building a statement costs more than running it.
+_NEXT_SEQ = (
+    sa.update(threads)
+    .where(threads.c.id == sa.bindparam("thread"))
+    .values(last_seq=threads.c.last_seq + 1)
+    .returning(threads.c.last_seq)
+)
+_TOUCH = (
+    sa.update(conversations)
+    .where(conversations.c.id == sa.bindparam("conversation"))
+    .values(last_seq=sa.bindparam("seq"), active_at=sa.bindparam("now"))
+)
+_INSERT = sa.insert(messages)
+_AFTER = (
+    sa.select(messages)
+    .where(messages.c.thread_id == sa.bindparam("thread"), messages.c.seq > sa.bindparam("after"))
+    .order_by(messages.c.seq)
+    .limit(sa.bindparam("most"))
+)
+_UNDERSTOOD = (
+    sa.update(messages)
+    .where(messages.c.id == sa.bindparam("message"))
+    .values(understood=sa.bindparam("found", type_=messages.c.understood.type))
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A message about to be appended."""
@@ -37,19 +63,10 @@ def append(tx: Transaction, thread: Thread, conversation: Conversation, draft: D
     The thread must be locked. The number is taken from the database, so several appends in one transaction may share
     one `Thread` value.
     """
-    seq: int = tx.conn.execute(
-        sa.update(threads)
-        .where(threads.c.id == thread.id)
-        .values(last_seq=threads.c.last_seq + 1)
-        .returning(threads.c.last_seq)
-    ).scalar_one()
+    seq: int = tx.conn.execute(_NEXT_SEQ, {"thread": thread.id}).scalar_one()
     to_send = thread.outbox and draft.author.kind is not AuthorKind.CUSTOMER
     message = _insert(tx, conversation, draft, seq, Status.QUEUED if to_send else Status.SENT)
-    tx.conn.execute(
-        sa.update(conversations)
-        .where(conversations.c.id == conversation.id)
-        .values(last_seq=seq, active_at=tx.now)
-    )
+    tx.conn.execute(_TOUCH, {"conversation": conversation.id, "seq": seq, "now": tx.now})
     if to_send:
         _enqueue(tx, thread, message)
     if conversation.attended:
@@ -89,23 +106,24 @@ def _insert(
         understood=dict(draft.understood) if draft.understood else None,
     )
     tx.conn.execute(
-        sa.insert(messages).values(
-            id=message.id,
-            account=conversation.account,
-            thread_id=message.thread,
-            conversation_id=message.conversation,
-            seq=seq,
-            author_kind=message.author.kind.value,
-            author_id=message.author.id,
-            author_name=message.author.name,
-            content=message.content.as_json(),
-            choice=message.choice,
-            client_id=message.client_id,
-            status=message.status,
-            sent_at=message.sent_at,
-            turn_id=message.turn,
-            understood=message.understood,
-        )
+        _INSERT,
+        {
+            "id": message.id,
+            "account": conversation.account,
+            "thread_id": message.thread,
+            "conversation_id": message.conversation,
+            "seq": seq,
+            "author_kind": message.author.kind.value,
+            "author_id": message.author.id,
+            "author_name": message.author.name,
+            "content": message.content.as_json(),
+            "choice": message.choice,
+            "client_id": message.client_id,
+            "status": message.status,
+            "sent_at": message.sent_at,
+            "turn_id": message.turn,
+            "understood": message.understood,
+        },
     )
     return message
 
@@ -155,13 +173,8 @@ def from_row(row: sa.Row[Any]) -> Message:
 
 def after(tx: Transaction, thread: str, seq: int, limit: int) -> Sequence[Message]:
     """Up to `limit` messages that follow `seq`, oldest first."""
-    query = (
-        sa.select(messages)
-        .where(messages.c.thread_id == thread, messages.c.seq > seq)
-        .order_by(messages.c.seq)
-        .limit(limit)
-    )
-    return [from_row(row) for row in tx.conn.execute(query)]
+    rows = tx.conn.execute(_AFTER, {"thread": thread, "after": seq, "most": limit})
+    return [from_row(row) for row in rows]
 
 
 def before(tx: Transaction, thread: str, seq: int | None, limit: int) -> Sequence[Message]:
@@ -233,4 +246,4 @@ def by_agent(tx: Transaction, conversation: str, client_id: str) -> Message | No
 
 def note_understood(tx: Transaction, message: str, understood: Mapping[str, Any]) -> None:
     """Keeps what the assistant understood beside the customer's message."""
-    tx.conn.execute(sa.update(messages).where(messages.c.id == message).values(understood=dict(understood)))
+    tx.conn.execute(_UNDERSTOOD, {"message": message, "found": dict(understood)})

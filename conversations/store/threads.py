@@ -13,6 +13,19 @@ from ..messages import Sender, new_id
 from .engine import Transaction
 from .tables import customers, threads
 
+# Made once: building a statement costs more than running it.
+_FIND = sa.select(threads).where(threads.c.id == sa.bindparam("thread"))
+_LOCK = _FIND.with_for_update()
+_LOCK_ADDRESS = (
+    sa.select(threads)
+    .where(
+        threads.c.account == sa.bindparam("account"),
+        threads.c.channel == sa.bindparam("channel"),
+        threads.c.address == sa.bindparam("address"),
+    )
+    .with_for_update()
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Thread:
@@ -43,17 +56,17 @@ class Customer:
 
 def find(tx: Transaction, thread: str) -> Thread:
     """Raises NotFound."""
-    return _one(tx, sa.select(threads).where(threads.c.id == thread))
+    return _one(tx, _FIND, thread)
 
 
 def lock(tx: Transaction, thread: str) -> Thread:
     """The thread, locked until the end of the transaction. Whatever changes a thread or its conversations begins here,
     and takes further locks only in the order thread, conversation, handoff, event counter. Raises NotFound."""
-    return _one(tx, sa.select(threads).where(threads.c.id == thread).with_for_update())
+    return _one(tx, _LOCK, thread)
 
 
-def _one(tx: Transaction, query: sa.Select[tuple[object, ...]]) -> Thread:
-    row = tx.conn.execute(query).one_or_none()
+def _one(tx: Transaction, query: sa.Select[tuple[object, ...]], thread: str) -> Thread:
+    row = tx.conn.execute(query, {"thread": thread}).one_or_none()
     if row is None:
         raise NotFound("there is no such thread")
     return Thread(**row._mapping)
@@ -61,19 +74,11 @@ def _one(tx: Transaction, query: sa.Select[tuple[object, ...]]) -> Thread:
 
 def lock_or_create(tx: Transaction, sender: Sender) -> Thread:
     """The thread of this address, made with a customer of its own when it is new; locked."""
-    query = (
-        sa.select(threads)
-        .where(
-            threads.c.account == sender.account,
-            threads.c.channel == sender.channel,
-            threads.c.address == sender.address,
-        )
-        .with_for_update()
-    )
-    row = tx.conn.execute(query).one_or_none()
+    address = {"account": sender.account, "channel": sender.channel, "address": sender.address}
+    row = tx.conn.execute(_LOCK_ADDRESS, address).one_or_none()
     if row is None:
         _create(tx, sender)
-        row = tx.conn.execute(query).one()
+        row = tx.conn.execute(_LOCK_ADDRESS, address).one()
     return Thread(**row._mapping)
 
 
