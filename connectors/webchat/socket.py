@@ -264,6 +264,7 @@ class ChatSocket:
         try:
             if await self._welcomed():
                 self._speaker = asyncio.create_task(self._speak())
+                self._speaker.add_done_callback(self._fell_silent)
                 await self._listen()
         finally:
             self._subscription.close()
@@ -326,11 +327,17 @@ class ChatSocket:
                 await self._pass_on(note)
             again = None if await self._looked() else RETRY_S
 
+    def _fell_silent(self, speaker: asyncio.Task[None]) -> None:
+        """A socket that can no longer speak is no use to its client: a new one may be."""
+        if not speaker.cancelled() and (error := speaker.exception()) is not None:
+            log.error("webchat.fell_silent", thread=self.thread, error=type(error).__name__)
+            self.end(GOING_AWAY)
+
     async def _pass_on(self, note: Mapping[str, Any]) -> None:
         """Typing and read marks of the others in the thread; whatever else travels on the bus is not for customers."""
         author, seq = note.get("author"), note.get("seq")
         if note.get("type") == "typing" and isinstance(author, Mapping) and note.get("by") != id(self):
-            shown = {name: author[name] for name in ("kind", "name") if author.get(name)}
+            shown = {name: str(author[name]) for name in ("kind", "name") if author.get(name)}
             await self._line.say({"type": "typing", "author": shown})
         elif note.get("type") == "read" and isinstance(seq, int):
             await self._line.say({"type": "read", "seq": seq})

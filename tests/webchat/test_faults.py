@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from connectors.webchat.frames import MAX_FRAME
 from connectors.webchat.tokens import Claims, Tokens
-from conversations.bus import LocalBus
+from conversations.bus import LocalBus, LocalSubscription
 from conversations.errors import StoreUnavailable
 from conversations.messages import MAX_TEXT
 from conversations.store import Store
@@ -485,6 +485,36 @@ async def test_a_server_that_goes_away_says_so(sqlite_store: Store) -> None:
         assert [task.result() for task in codes] == [1001, 1001]
         late = await dialled(house)
         assert await late.is_closed_with() == 1001
+
+
+class BrokenBus(LocalBus):
+    """Its subscriptions break once `broken` is set."""
+
+    broken = False
+
+    def subscribe(self, *topics: str) -> LocalSubscription:
+        bus = self
+
+        class Subscription(LocalSubscription):
+            async def wait(self, timeout: float | None = None) -> list[Mapping[str, Any]]:
+                notes = await super().wait(timeout)
+                if bus.broken:
+                    raise OSError("the bus is gone")
+                return notes
+
+        subscription = Subscription(self, topics)
+        for topic in topics:
+            self._listeners.setdefault(topic, set()).add(subscription)
+        return subscription
+
+
+async def test_a_socket_that_can_no_longer_hear_sends_its_client_away(sqlite_store: Store) -> None:
+    bus = sqlite_store.bus = BrokenBus()
+    async with open_house(sqlite_store) as house:
+        customer = await house.customer()
+        bus.broken = True
+        await customer.writes("hi")
+        assert await customer.is_closed_with() == 1001
 
 
 async def test_nothing_a_customer_wrote_is_logged(house: House, caplog: Any, capsys: Any) -> None:
