@@ -39,7 +39,7 @@ async def mixed_story(office: Office, ada: Caller, eve: Caller) -> None:
     await one.says("thank you")
     await ada.post(f"handoffs/{second['id']}/decline", {"reason": "busy"})
     await eve.accept(second["id"])
-    await ada.post(f"handoffs/{first['id']}/transfer", {"note": "not mine"})
+    await ada.post(f"handoffs/{first['id']}/transfer", {"queue": "billing", "note": "a bill"})
     await three.ends()
     await two.ends()
     await eve.post(f"{path}/takeover")
