@@ -39,32 +39,36 @@ class Child:
 
 @dataclass(frozen=True)
 class Backoff:
-    """Seconds before a crashed child is started again; failures in a row double them."""
+    """Seconds before a crashed child is started again; each start in a row that came to nothing doubles them."""
 
     first: float = 0.5
     most: float = 30.0
     healthy_after: float = 30.0
 
     def delay(self, failures: int) -> float:
-        """Seconds to wait after the ``failures``-th failure in a row (1 is the first)."""
-        return min(self.most, self.first * 2.0 ** min(failures - 1, 16))
+        """Seconds to wait after ``failures`` starts in a row that never became ready."""
+        return min(self.most, self.first * 2.0 ** min(max(failures - 1, 0), 16))
 
 
 @dataclass
 class State:
-    """What is known of one child now; ``failures`` counts crashes in a row, ``restarts`` all of them."""
+    """What is known of one child now.
+
+    ``restarts`` counts all crashes, ``crashes`` those in a row, ``false_starts`` those in a row before it was ready.
+    """
 
     pid: int | None = None
     ready: bool = False
     restarts: int = 0
-    failures: int = 0
+    crashes: int = 0
+    false_starts: int = 0
     process: asyncio.subprocess.Process | None = field(default=None, repr=False)
 
 
 class Supervisor:
     """Runs ``children`` until told to stop. ``say`` gets lines for a person; ``changed`` hears of any change."""
 
-    #: Failures in a row after which the last lines of the log are shown.
+    #: Crashes in a row after which the last lines of the log are shown.
     DESPAIR = 3
 
     def __init__(
@@ -109,11 +113,14 @@ class Supervisor:
         while True:
             started = time.monotonic()
             outcome = await self._once(child, state)
-            lived = time.monotonic() - started
-            state.failures = 1 if lived >= self._backoff.healthy_after else state.failures + 1
+            settled = time.monotonic() - started >= self._backoff.healthy_after
+            was_ready = settled or (state.ready and child.ready is not None)
+            state.crashes = 1 if settled else state.crashes + 1
+            state.false_starts = 0 if was_ready else state.false_starts + 1
             state.restarts += 1
-            delay = self._backoff.delay(state.failures)
-            self._tell_crash(child, outcome, delay, state.failures)
+            state.ready = False
+            delay = self._backoff.delay(state.false_starts)
+            self._tell_crash(child, outcome, delay, state.crashes)
             self._changed()
             await asyncio.sleep(delay)
 
@@ -131,7 +138,7 @@ class Supervisor:
             readiness.cancel()
         # What it started itself must not live on beside its successor.
         _signal_group(process.pid, signal.SIGKILL)
-        state.process, state.pid, state.ready = None, None, False
+        state.process, state.pid = None, None
         return _how_it_ended(code)
 
     async def _watch_readiness(self, child: Child, state: State) -> None:
@@ -147,11 +154,11 @@ class Supervisor:
         if all(other.ready for other in self.states.values()):
             self._all_ready.set()
 
-    def _tell_crash(self, child: Child, outcome: str, delay: float, failures: int) -> None:
+    def _tell_crash(self, child: Child, outcome: str, delay: float, crashes: int) -> None:
         self._say(f"{child.name} {outcome}; starting it again in {delay:.1f} s")
-        if failures == 1 or failures % self.DESPAIR:
+        if crashes % self.DESPAIR:
             return
-        self._say(f"{child.name} failed {failures} times in a row. The last lines of {child.log}:")
+        self._say(f"{child.name} failed {crashes} times in a row. The last lines of {child.log}:")
         for line in last_lines(child.log):
             self._say(f"    {line}")
 

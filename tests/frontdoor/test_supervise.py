@@ -119,6 +119,20 @@ async def test_a_killed_child_is_started_again_and_said_so(child: Callable[..., 
         assert supervisor.states["helper"].restarts == 1
 
 
+async def test_what_was_ready_does_not_wait_longer_each_time(child: Callable[..., Child]) -> None:
+    told, port = Told(), free_port()
+    children = [child(SERVES, str(port), port=port), child(CRASHES, name="other", port=free_port())]
+    supervisor = Supervisor(children, say=told, backoff=QUICK, poll=0.02)
+    async with supervised(supervisor):
+        for times in (1, 2, 3):
+            await told.hears("helper is ready", times=times)
+            os.kill(pid_of(supervisor), signal.SIGKILL)
+        await told.hears("helper is ready", times=4)
+        await told.hears("other ended with code 3", times=3)
+        assert (supervisor.states["helper"].crashes, supervisor.states["helper"].false_starts) == (3, 0)
+        assert supervisor.states["other"].false_starts >= 3
+
+
 async def test_what_crashes_for_ever_is_shown_with_its_last_lines(child: Callable[..., Child]) -> None:
     told = Told()
     async with supervised(Supervisor([child(CRASHES)], say=told, backoff=QUICK)):
