@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import warnings
 from typing import Any
@@ -17,6 +18,7 @@ logger = logging.getLogger("foyer.actions")
 
 MOST_BYTES = 4 * 1024 * 1024
 SHUTDOWN_SECONDS = 5.0
+SETTLED_SECONDS = 0.05
 
 
 def executor(directory: AccountDirectory, patience: Patience | None = None) -> Any:
@@ -87,7 +89,9 @@ def serve(host: str, port: int, url: str) -> None:
             logger.warning("the account system is not ready: %s", error)
 
     async def announce(*_: Any) -> None:
-        logger.info("action server listens on http://%s:%d", host, port)
+        # In the last moments of its start Sanic loses a SIGTERM; whoever waits for this line should not send one then.
+        loop = asyncio.get_running_loop()
+        loop.call_later(SETTLED_SECONDS, logger.info, "action server listens on http://%s:%d", host, port)
 
     async def close(*_: Any) -> None:
         await directory.close()

@@ -46,7 +46,7 @@ class Server:
     async def stops(self) -> int:
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        self.log += (await self.process.communicate())[1]
+            self.log += (await self.process.communicate())[1]
         assert self.process.returncode is not None
         return self.process.returncode
 
@@ -113,11 +113,11 @@ async def test_bad_requests_are_refused_and_no_word_is_logged(server: Server) ->
         (await server.post(b"{" + secret.encode()))[0],
         (await server.post({"next_action": "action_nobody_knows", "tracker": tracker(secret, known)}))[0],
         (await server.post({"next_action": "action_bill", "tracker": {"text": secret}}))[0],
-        (await server.post(b"[" * 5_000_000))[0],
     ]
+    assert await refused_as_too_large(server, b"[" * 5_000_000)
     await server.run("validate_order_form", **tracker(f"FY-104233 {secret}", known))
 
-    assert statuses == [400, 404, 500, 413]
+    assert statuses == [400, 404, 500]
     await server.stops()
     assert b"action failed: KeyError" in server.log
     assert secret.encode() not in server.log
@@ -132,6 +132,14 @@ async def test_it_listens_on_loopback_only_and_stays_small(server: Server) -> No
 
 async def test_it_ends_when_asked(server: Server) -> None:
     assert await server.stops() == 0
+
+
+async def refused_as_too_large(server: Server, body: bytes) -> bool:
+    """The server may hang up on a sender who has not finished yet."""
+    try:
+        return (await server.post(body))[0] == 413
+    except aiohttp.ClientOSError:
+        return True
 
 
 def listening(port: int) -> list[str]:
