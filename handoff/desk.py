@@ -26,7 +26,7 @@ from conversations.store.tables import conversations as conversations_table
 from . import access, agents, events, http, passwords, records, schema, sessions, speaking
 from .agents import Agent, Presence
 from .context import ContextNow, Later
-from .gather import read_effects, read_lookups
+from .gather import cleaned, read_effects, read_lookups
 from .hub import Hub, Seat, running
 from .records import Handoff
 from .room import HandoffRoom, NotYours, author_of
@@ -379,7 +379,8 @@ class Desk:
 
     def _is_ours(self, request: web.Request) -> bool:
         origins = request.headers.getall("Origin", [])
-        return len(origins) == 1 and origins[0].lower() in self.config.origins
+        ours = {origin.lower().rstrip("/") for origin in self.config.origins}
+        return len(origins) == 1 and origins[0].lower() in ours
 
     def _must_not_be_foreign(self, request: web.Request) -> None:
         """Programs log in without an origin; a page that names one must be ours."""
@@ -417,7 +418,7 @@ def _later(tx: Transaction, handoff: Handoff, context: dict[str, Any]) -> Later:
     conversation = conversations.find(tx, handoff.conversation_id)
     made_at = context["handoff"]["created_at"]
     results = [
-        row.result or {}
+        cleaned(row.result or {})
         for row in turns.of_conversation(tx, conversation.id)
         if row.status == "outdated" and row.finished_at and rfc3339(row.finished_at) >= made_at
     ]
@@ -572,7 +573,7 @@ ROUTES: Sequence[Route] = (
         "GET", f"{API}/customers/{{id}}", Who.LOGGED_IN, "A customer and their conversations", Desk.customer,
         None, ((200, schema.CustomerAnswer),), (404,),
     ),
-    Route("GET", "/desk/ws", Who.LOGGED_IN, "Numbered events behind `after`, over a WebSocket", Desk.stream, None, ()),
+    Route("GET", "/desk/ws", Who.LOGGED_IN, "Numbered events behind `after`, over a WebSocket", Desk.stream, None, (), (426,)),
 )  # fmt: skip
 
 

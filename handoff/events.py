@@ -19,6 +19,7 @@ from .records import Handoff
 KEPT_MS = 48 * 3600 * 1000
 """How long events are kept for desks that were away."""
 STALE_MS = 24 * 3600 * 1000
+MAX_PREVIEW = 140
 
 
 def handoff_json(handoff: Handoff, position: int | None = None) -> dict[str, Any]:
@@ -51,6 +52,7 @@ def handoff_json(handoff: Handoff, position: int | None = None) -> dict[str, Any
 
 def conversation_json(tx: Transaction, conversation: Conversation) -> dict[str, Any]:
     """The desk's Conversation. `unread` counts what the customer wrote since a person last answered."""
+    unread, since = _unanswered(tx, conversation)
     customer = threads.customer(tx, conversation.customer_id)
     handoff = records.open_of(tx, conversation.id) if conversation.attended else None
     body = {
@@ -63,7 +65,9 @@ def conversation_json(tx: Transaction, conversation: Conversation) -> dict[str, 
         "opened_at": rfc3339(conversation.opened_at),
         "first_seq": conversation.first_seq,
         "last_seq": conversation.last_seq,
-        "unread": _unread(tx, conversation),
+        "unread": unread,
+        "waiting_since": _moment(since),
+        "preview": _preview(tx, conversation),
         # No channel with a window for free-form messages is connected yet.
         "can_freeform": True,
     }
@@ -75,15 +79,29 @@ def conversation_json(tx: Transaction, conversation: Conversation) -> dict[str, 
     return body | {name: value for name, value in optional.items() if value is not None}
 
 
-def _unread(tx: Transaction, conversation: Conversation) -> int:
+def _unanswered(tx: Transaction, conversation: Conversation) -> tuple[int, int | None]:
+    """How many messages of the customer no person has answered, and when the first of them was written."""
     answered = messages.last_seq_of(tx, conversation, AuthorKind.AGENT)
-    query = sa.select(sa.func.count()).where(
+    query = sa.select(sa.func.count(), sa.func.min(messages_table.c.sent_at)).where(
         messages_table.c.thread_id == conversation.thread_id,
         messages_table.c.seq > max(answered, conversation.first_seq - 1),
         messages_table.c.seq <= conversation.last_seq,
         messages_table.c.author_kind == AuthorKind.CUSTOMER.value,
     )
-    return int(tx.conn.execute(query).scalar_one())
+    count, since = tx.conn.execute(query).one()
+    return int(count), since
+
+
+def _preview(tx: Transaction, conversation: Conversation) -> dict[str, Any] | None:
+    last = messages.before(tx, conversation.thread_id, conversation.last_seq + 1, 1)
+    if not last:
+        return None
+    shown = last[0].for_desk()
+    return {
+        "author": shown["author"],
+        "text": last[0].content.text[:MAX_PREVIEW],
+        "at": shown["sent_at"],
+    }
 
 
 def queue_json(tx: Transaction, queue: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 import structlog
 
-from conversations.messages import AuthorKind, Message, rfc3339
+from conversations.messages import AuthorKind, Message, clean_text, rfc3339
 from conversations.ports import HandoffRequest
 from conversations.store import Transaction, messages, threads, turns
 from conversations.store.conversations import Conversation
@@ -65,11 +65,11 @@ def gather(tx: Transaction, conversation: Conversation, case: Case, strict: bool
     person = threads.customer(tx, conversation.customer_id)
     listed = messages.of_conversation(tx, conversation, MAX_MESSAGES)
     rows = turns.of_conversation(tx, conversation.id)
-    results = [row.result or {} for row in rows]
+    results = [cleaned(row.result or {}) for row in rows]
     understanding = _understanding(listed, rows)
     slots = _slots(results, understanding)
     lookups = [found for result in results for found in read_lookups(result)]
-    attempted = _attempted(rows)
+    attempted = _attempted(rows, results)
     verification = shape.Verification(**_verification(conversation, tx.now))
     address = None if thread.channel == "webchat" else thread.address
     last_words = next((m.content.text for m in reversed(listed) if _by_customer(m)), None)
@@ -220,12 +220,12 @@ def _by_customer(message: Message) -> bool:
 
 
 def _understanding(listed: Sequence[Message], rows: Sequence[sa.Row[Any]]) -> list[shape.Understood]:
-    models = {row.input_seq: _text((row.result or {}).get("model")) for row in rows}
+    models = {row.input_seq: _text(cleaned(row.result or {}).get("model")) for row in rows}
     return [_understood(m, models.get(m.seq or 0)) for m in listed if _by_customer(m) and m.seq is not None]
 
 
 def _understood(message: Message, model: str | None) -> shape.Understood:
-    said = message.understood or {}
+    said = cleaned(message.understood or {})
     return shape.Understood(
         message_id=message.id,
         seq=message.seq or 0,
@@ -316,11 +316,10 @@ def read_effects(result: Json) -> list[dict[str, Any]]:
     return [dict(effect) for effect in _objects(result, "effects")]
 
 
-def _attempted(rows: Sequence[sa.Row[Any]]) -> list[shape.Attempt]:
+def _attempted(rows: Sequence[sa.Row[Any]], results: Sequence[Json]) -> list[shape.Attempt]:
     """What was tried, oldest first: custom actions, verification, and turns that failed as a whole."""
     attempts: list[shape.Attempt] = []
-    for row in rows:
-        result = row.result or {}
+    for row, result in zip(rows, results, strict=True):
         attempts += [_action(a) for a in _objects(result, "actions") if "name" in a]
         attempts += [_check(e) for e in _objects(result, "effects") if e.get("kind") == "set_verification"]
         if row.status == "failed":
@@ -340,7 +339,7 @@ def _check(effect: Json) -> shape.Attempt:
 def _failed_turns(rows: Sequence[sa.Row[Any]]) -> int:
     count = 0
     for row in reversed(rows):
-        understood = (row.result or {}).get("understanding")
+        understood = cleaned(row.result or {}).get("understanding")
         intents = read_intents(understood if isinstance(understood, Mapping) else {})
         lost = bool(intents) and intents[0].name in summary.NOT_UNDERSTOOD
         if row.status != "failed" and not lost:
@@ -392,13 +391,22 @@ def _topic(tx: Transaction, conversation: sa.Row[Any]) -> str | None:
         .limit(MAX_PER_PREVIOUS)
     )
     for understood in tx.conn.execute(query).scalars():
-        intents = read_intents(understood or {})
+        intents = read_intents(cleaned(understood or {}))
         if intents and intents[0].name not in summary.SMALL_TALK:
             return intents[0].name
     return None
 
 
 # ------------------------------------------------------------------ reading
+
+
+def cleaned(value: Any) -> Any:
+    """A JSON value whose texts every database and every client can hold."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, Mapping):
+        return {clean_text(str(key)): cleaned(part) for key, part in value.items()}
+    return [cleaned(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _objects(source: Json, key: str) -> Iterable[Json]:

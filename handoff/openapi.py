@@ -21,7 +21,13 @@ COMMON = {
     415: "not JSON",
     422: "well-formed but wrong",
 }
-TEXTS = COMMON | {404: "not found", 409: "conflict", 429: "too many", 503: "try again later"}
+TEXTS = COMMON | {
+    404: "not found",
+    409: "conflict",
+    426: "not a WebSocket",
+    429: "too many",
+    503: "try again later",
+}
 
 
 def describe() -> dict[str, Any]:

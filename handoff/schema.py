@@ -136,6 +136,20 @@ class HandoffShape(Answer):
     )
 
 
+class AuthorShape(Answer):
+    kind: Literal["customer", "assistant", "agent", "system"]
+    name: str | None = None
+    id: str | None = None
+
+
+class PreviewShape(Answer):
+    """A conversation's last message, for a list."""
+
+    author: AuthorShape
+    text: str = Field(description="Its first 140 characters.")
+    at: str
+
+
 class ConversationShape(Answer):
     id: str
     thread: str
@@ -147,6 +161,8 @@ class ConversationShape(Answer):
     first_seq: int
     last_seq: int
     unread: int = Field(description="The customer's messages since a person last answered.")
+    waiting_since: str | None = Field(description="When the first of those was written.")
+    preview: PreviewShape | None
     can_freeform: bool
     agent: str | None = Field(None, description="Id of the agent who has it.")
     agent_name: str | None = None
@@ -159,12 +175,6 @@ class QueueShape(Answer):
     oldest_enqueued_at: str | None
 
 
-class AuthorShape(Answer):
-    kind: Literal["customer", "assistant", "agent", "system"]
-    name: str | None = None
-    id: str | None = None
-
-
 class MessageShape(Answer):
     id: str
     conversation: str
@@ -173,6 +183,7 @@ class MessageShape(Answer):
     content: dict[str, Any]
     sent_at: str
     status: str
+    client_id: str | None = Field(None, description="On an agent's own: the id under which it was sent.")
     understood: dict[str, Any] | None = None
 
 

@@ -303,10 +303,17 @@ def _message(state: Any, event: Any, agent: Agent) -> None:
     for conversation in state["conversations"]:
         if conversation["id"] == event["conversation"]:
             conversation["last_seq"] = max(conversation["last_seq"], message["seq"])
+            conversation["preview"] = {
+                "author": message["author"],
+                "text": message["content"]["text"][:140],
+                "at": message["sent_at"],
+            }
             if message["author"]["kind"] == "customer":
                 conversation["unread"] += 1
+                conversation["waiting_since"] = conversation["waiting_since"] or message["sent_at"]
             elif message["author"]["kind"] == "agent":
                 conversation["unread"] = 0
+                conversation["waiting_since"] = None
 
 
 def _presence(state: Any, event: Any, agent: Agent) -> None:

@@ -218,7 +218,7 @@ async def test_an_answer_of_another_shape_does_not_keep_people_away(office: Offi
             slots={"a": {"b": [1]}, "c": None},
             form={"name": 5},
             actions=({"ok": 1}, {"name": 3}),
-            lookups=({"action": 1}, {"seconds": "x"}),
+            lookups=({"action": 1, "result": {"name\ud800": "a\x00\udfff"}}, {"seconds": "x"}),
             effects=({"kind": "set_verification", "level": "none", "failed": True},),
             handoff=HandoffRequest("no such reason \x00", "no such queue", "a note\ud800"),
         )

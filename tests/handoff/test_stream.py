@@ -13,11 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from conversations.errors import StoreUnavailable
 from conversations.store import Store, Transaction
 from conversations.store.engine import DeskEvent, postgres_url
 from conversations.store.tables import desk_events
 from handoff import events
 from handoff.agents import Presence, set_presence
+from handoff.desk import MAX_SOCKETS
 
 from ..conftest import MovableClock
 from .office import Caller, Office, close_code, next_event, ordered, reduced
@@ -178,6 +180,37 @@ async def test_the_server_going_away_says_so(sqlite_store: Store) -> None:
         closing = asyncio.create_task(close_code(socket))
         await office.server.close()
         assert await closing == 1001
+
+
+async def test_a_desk_sits_through_an_outage_of_the_database(small_office: Office) -> None:
+    """What is asked meanwhile is refused clearly; the socket stays, and is told everything afterwards."""
+    store = small_office.store
+    eve = await small_office.hire("Eve", "supervisor")
+    socket = await eve.listen()
+    read, asked = store.read, asyncio.Event()
+
+    async def refuse(job: object) -> Any:
+        asked.set()
+        raise StoreUnavailable("gone")
+
+    store.read = refuse  # type: ignore[method-assign]
+    await store.write(says_presence(eve.agent.id, Presence.BUSY))  # type: ignore[union-attr]
+    await asked.wait()
+    refused = await eve.get("state")
+    assert (refused.status, refused.code) == (503, "unavailable")
+    assert int(refused.headers["Retry-After"]) > 0
+    store.read = read  # type: ignore[method-assign]
+    assert (await next_event(socket))["agent"]["presence"] == "busy"
+
+
+async def test_an_agent_has_so_many_sockets(small_office: Office) -> None:
+    eve, ada = await small_office.hire("Eve"), await small_office.hire("Ada")
+    sockets = [await eve.listen() for _ in range(MAX_SOCKETS)]
+    assert await close_code(await eve.listen()) == 4409
+    await sockets[0].close()
+    await ada.put("me/presence", {"state": "busy"})
+    for socket in sockets[1:]:
+        assert (await next_event(socket))["type"] == "presence"
 
 
 # -------------------------------------------------- interleaved transactions
