@@ -102,6 +102,8 @@ def project(tmp_path: Path) -> Project:
     (root / "frontdoor").mkdir(parents=True)
     (root / "bot").mkdir()
     shutil.copy(ROOT / "foyer", root / "foyer")
+    (root / "desk").mkdir()
+    (root / "desk" / "node.lock").write_text("three\n")
     (root / "requirements.lock").write_text("one\n")
     (root / "bot" / "requirements.lock").write_text("two\n")
     (root / "frontdoor" / "__main__.py").write_text(FAKE_PROGRAM)
@@ -116,11 +118,11 @@ def project(tmp_path: Path) -> Project:
     return Project(root, tools, tmp_path / "uv.log")
 
 
-def test_first_start_makes_both_environments_and_the_second_touches_nothing(project: Project) -> None:
+def test_first_start_makes_every_environment_and_the_second_touches_nothing(project: Project) -> None:
     first = project.start("up", "--port", "81", "a b")
     assert first.code == 0, first.told
     assert first.program["argv"] == ["up", "--port", "81", "a b"]
-    assert len(project.uv_calls("venv")) == len(project.uv_calls("pip sync")) == 2
+    assert len(project.uv_calls("venv")) == len(project.uv_calls("pip sync")) == 3
     assert "setting up the front door" in first.told
 
     project.log.unlink()
@@ -128,6 +130,17 @@ def test_first_start_makes_both_environments_and_the_second_touches_nothing(proj
     assert second.code == 0
     assert second.told == ""
     assert not project.log.exists()
+
+
+@pytest.mark.parametrize(("version", "wanted"), [("v22.4.1", False), ("v20.19.0", False), ("v20.18.9", True)])
+def test_node_is_brought_only_where_there_is_none_or_an_old_one(
+    project: Project, version: str, wanted: bool
+) -> None:
+    for tool in ("node", "npm"):
+        (project.bin / tool).write_text(f"#!/bin/sh\necho {version}\n")
+        (project.bin / tool).chmod(0o755)
+    assert project.start("up").code == 0
+    assert (project.root / ".venv-node").exists() is wanted
 
 
 @pytest.mark.parametrize("arguments", [["chat"], ["serve"], ["up", "--help"], ["doctor"], []])
