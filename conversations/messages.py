@@ -220,4 +220,6 @@ class Message:
             "sent_at": rfc3339(self.sent_at),
             "status": self.status,
         }
+        if self.client_id and self.author.kind is AuthorKind.AGENT:
+            body["client_id"] = self.client_id
         return body | ({"understood": self.understood} if self.understood else {})

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiohttp import web
+from aiohttp import ETag, web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -136,7 +136,7 @@ def answer(request: web.Request, file: File, headers: Mapping[str, str]) -> web.
     response.content_type = file.type
     if file.type.startswith("text/"):
         response.charset = "utf-8"
-    response.etag = web.ETag(file.etag, is_weak=True)
+    response.etag = ETag(file.etag, is_weak=True)
     return response
 
 
