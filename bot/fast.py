@@ -11,6 +11,8 @@ import copy
 import json
 import types
 import zlib
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,9 +23,14 @@ import rasa.core.processor
 from jsonschema.exceptions import best_match
 from jsonschema.validators import validator_for
 from rasa.core.actions.action import RemoteAction
-from rasa.core.policies.memoization import AugmentedMemoizationPolicy
+from rasa.core.constants import POLICY_MAX_HISTORY
+from rasa.core.policies.memoization import (
+    AugmentedMemoizationPolicy,
+    _get_max_applied_events_for_max_history,
+)
 from rasa.engine.graph import GraphNode
 from rasa.engine.runner.dask import DaskGraphRunner
+from rasa.nlu.classifiers.logistic_regression_classifier import LogisticRegressionClassifier
 from rasa.shared.core.constants import (
     ACTION_LISTEN_NAME,
     ACTIVE_LOOP,
@@ -50,6 +57,9 @@ from rasa.shared.core.events import (
 )
 from rasa.shared.core.slots import Slot
 from rasa.shared.core.trackers import DialogueStateTracker
+from rasa.shared.nlu.constants import TEXT
+from rasa.shared.nlu.training_data.message import Message
+from scipy.sparse import csr_matrix
 
 # --- events that apply -----------------------------------------------------------------------------------------------
 # Rasa asks `isinstance` of an abstract base class some thousand times a turn. Here each type is asked once.
@@ -81,7 +91,12 @@ _kind_of = _KindOf()
 
 def applied_events(tracker: DialogueStateTracker) -> list[Event]:
     """Stand in for `DialogueStateTracker.applied_events`."""
-    events = tracker.events
+    return applied_of(tracker.events)
+
+
+def applied_of(events: Iterable[Event]) -> list[Event]:
+    """Return which of the events apply, as a tracker of them alone would."""
+    events = list(events)
     loops = {event.name for event in events if _kind_of[type(event)] == _LOOP and event.name}
     applied: list[Event] = []
     for event in events:
@@ -153,7 +168,7 @@ State = dict[str, Any]
 
 def states_for_tracker_history(
     domain: Domain,
-    tracker: DialogueStateTracker,
+    tracker: DialogueStateTracker | _Suffix,
     omit_unset_slots: bool = False,
     ignore_rule_only_turns: bool = False,
     rule_only_data: dict[str, Any] | None = None,
@@ -197,7 +212,9 @@ def _visible(
 class _Run:
     """A tracker that follows events, and remembers the parts of its state that an event left as they were."""
 
-    def __init__(self, domain: Domain, tracker: DialogueStateTracker, omit_unset_slots: bool) -> None:
+    def __init__(
+        self, domain: Domain, tracker: DialogueStateTracker | _Suffix, omit_unset_slots: bool
+    ) -> None:
         self.tracker = tracker.init_copy()
         self._domain, self._omit_unset_slots = domain, omit_unset_slots
         self._message: dict[str, Any] | None = None
@@ -238,11 +255,24 @@ class _Run:
 
 
 # --- memoized stories ------------------------------------------------------------------------------------------------
-# When no story fits, Rasa cuts the history ever shorter and tries again, with new trackers and new states each time.
-# What the customer said last stays in all of them; where no story has it at that place, none will fit.
+# When no story fits, Rasa cuts the history ever shorter and tries again, with two new trackers each time. Lists will
+# do. And what the customer said last stays in all of them: where no story has it at that place, none will fit.
 
-_recall_using_truncation = AugmentedMemoizationPolicy._recall_using_truncation
 _said_in_stories: WeakKeyDictionary[AugmentedMemoizationPolicy, dict[str, bool]] = WeakKeyDictionary()
+
+
+class _Suffix:
+    """As much of a tracker as states are made from: the end of another one's history."""
+
+    def __init__(self, tracker: DialogueStateTracker, events: list[Event]) -> None:
+        self.init_copy = tracker.init_copy
+        self._events = events
+
+    def applied_events(self) -> list[Event]:
+        return applied_of(self._events)
+
+    def past_states(self, domain: Domain, **how: Any) -> list[State]:
+        return states_for_tracker_history(domain, self, **how)
 
 
 def recall_using_truncation(
@@ -256,8 +286,26 @@ def recall_using_truncation(
     said = old_states[-1].get(USER) if old_states else None
     if said and tracker.latest_action_name == ACTION_LISTEN_NAME and not _is_in_stories(policy, said):
         return None
-    recalled: str | None = _recall_using_truncation(policy, old_states, tracker, domain, rule_only_data)
-    return recalled
+    reach = _get_max_applied_events_for_max_history(tracker, policy.config[POLICY_MAX_HISTORY])
+    events = list(tracker.events) if reach is None else tracker.applied_events()[-reach:]
+    suffix = _from_action(events, 0)
+    while suffix:
+        states = policy._prediction_states(_Suffix(tracker, suffix), domain, rule_only_data=rule_only_data)
+        if states != old_states:
+            recalled: str | None = policy._recall_states(states)
+            if recalled is not None:
+                return recalled
+            old_states = states
+        suffix = _from_action(suffix, 1)
+    return None
+
+
+def _from_action(events: list[Event], number: int) -> list[Event]:
+    """Return what applies from the numbered action on, counted from 0; nothing when there are fewer."""
+    applied = applied_of(events)
+    actions = (at for at, event in enumerate(applied) if _kind_of[type(event)] == _ACTION)
+    at = next(islice(actions, number, None), None)
+    return [] if at is None else applied[at:]
 
 
 def _is_in_stories(policy: AugmentedMemoizationPolicy, said: dict[str, Any]) -> bool:
@@ -321,6 +369,20 @@ class PlainRunner:
         return [(name, self._instantiated_nodes[name], needs) for name, needs in ordered.items()]
 
 
+# --- the classifier --------------------------------------------------------------------------------------------------
+
+
+def create_x(classifier: LogisticRegressionClassifier, messages: list[Message]) -> Any:
+    """Stand in for `LogisticRegressionClassifier._create_X`, which joins features of each word too and drops them."""
+    if len(messages) == 1:
+        message = messages[0]
+        _, sparse = message._filter_sparse_features(TEXT, [])
+        _, dense = message._filter_dense_features(TEXT, [])
+        if sparse and not dense:
+            return csr_matrix(message._combine_features(sparse, []).features)
+    return ORIGINALS["_create_X"](classifier, messages)
+
+
 # --- replies of actions ----------------------------------------------------------------------------------------------
 # `jsonschema.validate` checks Rasa's schema itself, some 600 definitions deep, before each reply.
 
@@ -378,6 +440,7 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     (DialogueStateTracker, "applied_events", applied_events),
     (RemoteAction, "_validate_action_result", validate_action_result),
     (Slot, "__copy__", copy_slot),
+    (LogisticRegressionClassifier, "_create_X", create_x),
     (AugmentedMemoizationPolicy, "_recall_using_truncation", recall_using_truncation),
     (Domain, "_get_slots_sub_state", staticmethod(slots_sub_state)),
     (Domain, "states_for_tracker_history", states_for_tracker_history),

@@ -38,6 +38,7 @@ from rasa.shared.core.events import (
     UserUttered,
 )
 from rasa.shared.core.trackers import DialogueStateTracker
+from rasa.shared.nlu.training_data.message import Message
 
 from bot import fast
 from bot.tests.conftest import GARAGE
@@ -198,6 +199,32 @@ def test_the_plain_runner_runs_what_dask_runs(model: Path) -> None:
     assert outcome() == expected
 
 
+def test_features_of_a_message_are_the_same(model: Path) -> None:
+    from rasa.core.channels.channel import UserMessage
+
+    processor = Agent.load(str(model)).processor
+    node = next(node for name, node in _nodes(processor).items() if "LogisticRegression" in name)
+    seen: list[list[Message]] = []
+    processor.graph_runner = fast.PlainRunner(processor.graph_runner)
+    original = node._fn
+
+    def watched(component: Any, messages: list[Message]) -> Any:
+        seen.append(messages)
+        return original(component, messages)
+
+    node._fn = watched
+    for text in ("hello", "is AB123 ready", "zzz qqq", ""):
+        asyncio.run(processor.parse_message(UserMessage(text)))
+        expected = fast.ORIGINALS["_create_X"](node._component, seen[-1])
+        found = fast.create_x(node._component, seen[-1])
+        assert found.shape == expected.shape
+        assert (found != expected.tocsr()).nnz == 0
+
+
+def _nodes(processor: Any) -> dict[str, Any]:
+    return dict(processor.graph_runner._instantiated_nodes)
+
+
 @settings(max_examples=150, deadline=None)
 @given(history=histories)
 def test_memoized_stories_are_recalled_alike(
@@ -208,7 +235,7 @@ def test_memoized_stories_are_recalled_alike(
         tracker.update(ActionExecuted("action_listen"))
         tracker.update(_said(intent, False))
         states = policy._prediction_states(tracker, domain, rule_only_data=None)
-        expected = fast._recall_using_truncation(policy, states, tracker, domain, None)
+        expected = fast.ORIGINALS["_recall_using_truncation"](policy, states, tracker, domain, None)
         assert fast.recall_using_truncation(policy, states, tracker, domain, None) == expected
 
 
