@@ -107,10 +107,9 @@ export class Keep {
     this.#write(`out:${id}`, null);
   }
 
-  /** Forgets everything, as on a shared computer after signing out. */
+  /** Forgets what one customer wrote and read; the next one's session takes the place of theirs. */
   clear(): void {
     this.waiting().forEach((one) => this.drop(one.id));
-    this.session = null;
     this.read = 0;
   }
 
