@@ -9,24 +9,19 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
-import sqlalchemy as sa
 import structlog
 from aiohttp import web
 from pydantic import BaseModel
 
 from conversations.bus import thread_topic
-from conversations.control import Control
 from conversations.errors import FoyerError, NotFound
 from conversations.lifecycle import Lifecycle
-from conversations.messages import Message, rfc3339
-from conversations.store import Store, Transaction, conversations, messages, threads, turns, views
-from conversations.store.tables import AGENTS_CONVERSATION
-from conversations.store.tables import conversations as conversations_table
+from conversations.messages import Message
+from conversations.store import Store, Transaction, conversations
 
-from . import access, agents, events, http, passwords, records, schema, sessions, speaking
+from . import agents, events, http, passwords, reading, schema, sessions, speaking
 from .agents import Agent, Presence
-from .context import ContextNow, Later
-from .gather import cleaned, read_effects, read_lookups
+from .context import ContextNow
 from .hub import Hub, Seat, running
 from .records import Handoff
 from .room import HandoffRoom, NotYours, author_of
@@ -35,7 +30,6 @@ from .sessions import LoginLimits, Session
 log = structlog.get_logger(__name__)
 
 MAX_PAGE = 200
-MAX_CONVERSATIONS = 20
 MAX_SOCKETS = 20
 MAX_EVENT = 2**53
 MAX_LOGINS_WAITING = 50
@@ -194,34 +188,14 @@ class Desk:
     # ---------------------------------------------------------------- state
 
     async def state(self, asked: Asked) -> web.Response:
-        return web.json_response(await self.store.read(lambda tx: self._state(tx, asked.agent.id)))
-
-    def _state(self, tx: Transaction, agent_id: str) -> dict[str, Any]:
-        """One snapshot: the number of the newest event and all that the events so far led to."""
-        me = agents.find(tx, agent_id)
-        handoffs = records.visible(tx, me.id, None if me.sees_all else me.queues)
-        places = records.positions(handoffs)
-        mine = sa.select(conversations_table).where(
-            sa.text(AGENTS_CONVERSATION), conversations_table.c.agent_id == me.id
+        return web.json_response(
+            await self.store.read(lambda tx: reading.state(tx, asked.agent.id, self.room.queues))
         )
-        held = [conversations.from_row(row) for row in tx.conn.execute(mine).all()]
-        return {
-            "event": views.last_event(tx),
-            "me": me.as_json(),
-            "agents": [agent.as_json() for agent in agents.everybody(tx)],
-            "queues": [
-                events.queue_json(tx, queue)
-                for queue in self.room.queues
-                if me.sees_all or queue in me.queues
-            ],
-            "handoffs": [events.handoff_json(handoff, places.get(handoff.id)) for handoff in handoffs],
-            "conversations": [events.conversation_json(tx, conversation) for conversation in held],
-        }
 
     # ------------------------------------------------------------- handoffs
 
     async def context(self, asked: Asked) -> web.Response:
-        return web.json_response(await self.store.read(lambda tx: _context(tx, asked.agent, asked.id)))
+        return web.json_response(await self.store.read(lambda tx: reading.context(tx, asked.agent, asked.id)))
 
     async def accept(self, asked: Asked) -> web.Response:
         return await self._handoff(lambda tx: self.room.accept(tx, asked.id, asked.agent))
@@ -260,7 +234,7 @@ class Desk:
         before = http.number(asked.request, "before", None)
         limit = http.number(asked.request, "limit", 50) or 0
         page = await self.store.read(
-            lambda tx: _history(tx, asked.agent, asked.id, before, min(max(limit, 1), MAX_PAGE))
+            lambda tx: reading.history(tx, asked.agent, asked.id, before, min(max(limit, 1), MAX_PAGE))
         )
         return web.json_response(page)
 
@@ -297,7 +271,9 @@ class Desk:
         return web.json_response({})
 
     async def customer(self, asked: Asked) -> web.Response:
-        return web.json_response(await self.store.read(lambda tx: _customer(tx, asked.agent, asked.id)))
+        return web.json_response(
+            await self.store.read(lambda tx: reading.customer(tx, asked.agent, asked.id))
+        )
 
     # --------------------------------------------------------------- stream
 
@@ -399,99 +375,6 @@ def _allowed(agent: Agent, who: Who) -> bool:
     if who is Who.SERVING:
         return agent.serves
     return agent.supervises if who is Who.SUPERVISOR else True
-
-
-# ------------------------------------------------------------------- reading
-
-
-def _context(tx: Transaction, agent: Agent, handoff_id: str) -> dict[str, Any]:
-    handoff = records.find(tx, handoff_id)
-    access.must_see_handoff(agent, handoff)
-    context = records.context_of(tx, handoff_id)
-    if not agent.sees_all:
-        context = _masked(context)
-    return context | {"later": _later(tx, handoff, context).model_dump(mode="json")}
-
-
-def _later(tx: Transaction, handoff: Handoff, context: dict[str, Any]) -> Later:
-    """What turns found or did that ended outdated: their replies were dropped, but an account may have changed."""
-    conversation = conversations.find(tx, handoff.conversation_id)
-    made_at = context["handoff"]["created_at"]
-    results = [
-        cleaned(row.result or {})
-        for row in turns.of_conversation(tx, conversation.id)
-        if row.status == "outdated" and row.finished_at and rfc3339(row.finished_at) >= made_at
-    ]
-    return Later(
-        last_seq=conversation.last_seq,
-        lookups=[lookup for result in results for lookup in read_lookups(result)],
-        effects=[effect for result in results for effect in read_effects(result)],
-    )
-
-
-def _masked(context: dict[str, Any]) -> dict[str, Any]:
-    """Without the parts of addresses that an agent's work does not need."""
-    channel, customer, privacy = context["channel"], context["customer"], context["privacy"]
-    if channel["address"] is None:
-        return context
-    identities = [one | {"address": _hidden(one["address"])} for one in customer["identities"]]
-    fields = [*privacy["masked_fields"], "channel.address", "customer.identities.address"]
-    return context | {
-        "channel": channel | {"address": _hidden(channel["address"])},
-        "customer": customer | {"identities": identities},
-        "privacy": privacy | {"masked_fields": fields},
-    }
-
-
-def _hidden(address: str | None) -> str | None:
-    if address is None:
-        return None
-    shown = address[-3:] if len(address) > 6 else ""
-    return "•" * (len(address) - len(shown)) + shown
-
-
-def _history(
-    tx: Transaction, agent: Agent, conversation_id: str, before: int | None, limit: int
-) -> dict[str, Any]:
-    conversation = conversations.find(tx, conversation_id)
-    access.must_see_conversation(tx, agent, conversation)
-    end = conversation.last_seq + 1
-    upto = end if before is None else min(before, end)
-    found = messages.before(tx, conversation.thread_id, upto, limit)
-    own = [m for m in found if (m.seq or 0) >= conversation.first_seq]
-    first = own[0].seq if own else None
-    return {
-        "messages": [m.for_desk() for m in own],
-        "more": first is not None and first > conversation.first_seq,
-        "notes": [m.for_desk() for m in messages.notes(tx, conversation_id)],
-    }
-
-
-def _customer(tx: Transaction, agent: Agent, customer_id: str) -> dict[str, Any]:
-    customer = threads.customer(tx, customer_id)
-    access.must_see_customer(tx, agent, customer_id)
-    table = conversations_table
-    query = sa.select(table).where(table.c.customer_id == customer_id).order_by(table.c.opened_at.desc())
-    rows = tx.conn.execute(query.limit(MAX_CONVERSATIONS)).all()
-    return {
-        "customer": {
-            "id": customer.id,
-            "name": customer.name,
-            "directory_id": customer.directory_id,
-            "created_at": rfc3339(customer.created_at),
-        },
-        "conversations": [
-            {
-                "id": row.id,
-                "channel": row.channel,
-                "control": Control(row.control).value,
-                "opened_at": rfc3339(row.opened_at),
-                "closed_at": None if row.closed_at is None else rfc3339(row.closed_at),
-                "outcome": row.outcome,
-            }
-            for row in rows
-        ],
-    }
 
 
 def _said(written: tuple[Message, bool]) -> web.Response:
