@@ -29,6 +29,7 @@ from conversations.store import (
     open_store,
     turns,
 )
+from conversations.store.chores import prune_sessions
 from conversations.store.timers import Timer
 from conversations.timers import TimerWorker
 from conversations.turns import TurnLimits, TurnWorker
@@ -135,7 +136,7 @@ def _workers(
         "delivery": DeliveryWorker(
             store, {}, observe=lambda outcome: metrics.deliveries.labels(outcome).inc()
         ).run,
-        "timers": TimerWorker(store, {conversations.SILENCE: silence}, chores=(purge,)).run,
+        "timers": TimerWorker(store, {conversations.SILENCE: silence}, chores=(purge, prune_sessions)).run,
     }
 
     async def context(_: web.Application) -> AsyncIterator[None]:

@@ -57,13 +57,12 @@ class Transaction:
 
     conn: sa.Connection
     now: int
-    wakes: list[str] = field(default_factory=list)
+    wakes: dict[str, None] = field(default_factory=dict)
     events: list[DeskEvent] = field(default_factory=list)
 
     def wake(self, topic: str) -> None:
         """Publishes the topic on the bus once this transaction has committed."""
-        if topic not in self.wakes:
-            self.wakes.append(topic)
+        self.wakes[topic] = None
 
     def emit(self, event: DeskEvent) -> None:
         """Adds a numbered desk event; numbers are given in commit order."""
@@ -284,7 +283,7 @@ class SqliteStore:
             waiting.error = error
             conn.exec_driver_sql("ROLLBACK TO job")
         else:
-            waiting.wakes = tx.wakes
+            waiting.wakes = list(tx.wakes)
         conn.exec_driver_sql("RELEASE job")
 
     @staticmethod
@@ -370,7 +369,7 @@ class PostgresStore:
             tx = Transaction(conn, self._now(conn))
             result = job(tx)
             tx.flush_events()
-            return result, tx.wakes
+            return result, list(tx.wakes)
 
         async with self._engine.begin() as conn:
             return await conn.run_sync(run)

@@ -23,8 +23,9 @@ from conversations.store import (
     open_store,
     views,
 )
+from conversations.store.chores import prune_sessions
 from conversations.store.engine import DeskEvent, SqliteStore
-from conversations.store.tables import attempts, metadata
+from conversations.store.tables import attempts, chat_sessions, metadata
 from tests.conversations.world import World
 
 
@@ -147,3 +148,23 @@ async def test_migrations_make_exactly_the_tables_of_the_code(store: Store) -> N
 async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'folder' / 'new.db'}"
     assert await migrate(url) == await migrate(url) == head_revision() == await current_revision(url)
+
+
+async def test_sessions_are_forgotten_a_week_after_they_expired(store: Store) -> None:
+    world = World(store)
+    thread = (await world.says("hi")).thread
+
+    def fill(tx: Transaction) -> int:
+        week = 7 * 24 * 3600 * 1000
+        for name, expires in (
+            ("old", tx.now - week - 1),
+            ("recent", tx.now - week + 60_000),
+            ("live", tx.now + 1000),
+        ):
+            values = {"id": name, "thread_id": thread, "created_at": 0, "expires_at": expires}
+            tx.conn.execute(sa.insert(chat_sessions).values(values))
+        return prune_sessions(tx)
+
+    assert await store.write(fill) == 1
+    left = await store.read(lambda tx: set(tx.conn.execute(sa.select(chat_sessions.c.id)).scalars()))
+    assert left == {"recent", "live"}

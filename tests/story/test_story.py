@@ -27,8 +27,8 @@ def _an_order_on_its_way(installation: Installation) -> dict[str, Any]:
     return rows(installation.accounts, query)[0]
 
 
-async def test_from_where_is_my_order_to_an_agent_and_back(start: Start) -> None:
-    installation = await start()
+async def test_from_where_is_my_order_to_an_agent_and_back(start: Start, database_url: str) -> None:
+    installation = await start(FOYER_DATABASE_URL=database_url)
     order = _an_order_on_its_way(installation)
     async with (
         clients.customer(installation.url, installation.app_key) as customer,
