@@ -1,7 +1,8 @@
-"""Addresses for operators and a local installation: health, readiness, metrics, published schemas, landing page."""
+"""Addresses for operators and a local installation: health, readiness, metrics, published schemas."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from typing import Any
 
@@ -10,10 +11,11 @@ from aiohttp import web
 
 from conversations.errors import StoreUnavailable
 from conversations.store import Store, views
-from frontdoor import schemas
+from frontdoor import pages, schemas
 from frontdoor.edge import error_response, is_local
 from frontdoor.metrics import CONTENT_TYPE, Metrics
 from frontdoor.settings import Settings
+from frontdoor.up import read_run_file
 from handoff import openapi
 
 ASSISTANT_CHECK_S = 2
@@ -21,13 +23,13 @@ ASSISTANT_CHECK_S = 2
 
 def setup(app: web.Application, settings: Settings, store: Store, metrics: Metrics) -> None:
     """Adds the operators' routes."""
-    pages = Operators(settings, store, metrics)
-    app.router.add_get("/", pages.landing)
-    app.router.add_get("/healthz", pages.healthz)
-    app.router.add_get("/readyz", pages.readyz)
-    app.router.add_get("/metrics", pages.render_metrics)
-    app.router.add_get("/openapi.json", pages.openapi)
-    app.router.add_get("/schemas.json", pages.schemas)
+    answers = Operators(settings, store, metrics)
+    app.router.add_get("/healthz", answers.healthz)
+    app.router.add_get("/readyz", answers.readyz)
+    app.router.add_get("/metrics", answers.render_metrics)
+    app.router.add_get("/openapi.json", answers.openapi)
+    app.router.add_get("/schemas.json", answers.schemas)
+    pages.setup(app, settings, answers.parts)
 
 
 class Operators:
@@ -67,11 +69,18 @@ class Operators:
         """JSON Schemas of every body, frame and event."""
         return web.json_response(schemas.published())
 
-    async def landing(self, request: web.Request) -> web.Response:
-        """What a local installation offers; nobody else sees it."""
-        if not is_local(request):
-            return error_response(404, "not_found", "Not found")
-        return web.Response(text=LANDING, content_type="text/html")
+    async def parts(self) -> dict[str, str]:
+        """The parts of this installation by name: `ready`, `starting` or `down`."""
+        store, assistant = await asyncio.gather(self._store_answers(), self._assistant_answers())
+        found = {"Front door": "ready", "Database": "ready" if store else "down"}
+        run = await asyncio.to_thread(read_run_file, self._settings.home) or {}
+        children = run.get("children", {})
+        if "actions" in children:
+            found["Account actions"] = "ready" if children["actions"].get("ready") else "starting"
+        if assistant != "not configured":
+            waiting = "starting" if assistant == "not ready" or "assistant" in children else "down"
+            found["Assistant"] = "ready" if assistant == "ready" else waiting
+        return found
 
     async def _store_answers(self) -> bool:
         try:
@@ -92,26 +101,3 @@ class Operators:
                 return "ready" if response.status == 200 else "not ready"
         except (aiohttp.ClientError, TimeoutError):
             return "unreachable"
-
-
-LANDING = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Foyer</title>
-<style>
-  :root { color-scheme: light dark; font: 1.05rem/1.6 system-ui, sans-serif }
-  body { max-width: 38rem; margin: 12vh auto; padding: 0 1.5rem }
-  code { background: color-mix(in srgb, currentColor 10%, transparent); padding: .15em .4em; border-radius: .3em }
-</style>
-<main>
-  <h1>Foyer is running</h1>
-  <p>Talk to the assistant in a terminal: <code>./foyer chat</code>.
-     A few customers to play with: <code>./foyer accounts sample</code>.</p>
-  <ul>
-    <li><a href="/readyz">Readiness</a> and <a href="/metrics">metrics</a></li>
-    <li><a href="/openapi.json">OpenAPI description</a> and <a href="/schemas.json">JSON Schemas</a></li>
-  </ul>
-</main>
-</html>
-"""
