@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from conversations.store import Store, migrate, open_store
-from conversations.store.engine import postgres_url
+from conversations.store.postgres import postgres_url
 
 
 class MovableClock:

@@ -13,7 +13,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from .engine import postgres_url, sqlite_engine
+from .postgres import postgres_url
+from .sqlite import sqlite_engine
 
 
 def _config() -> Config:

@@ -24,7 +24,8 @@ from conversations.store import (
     views,
 )
 from conversations.store.chores import prune_sessions
-from conversations.store.engine import DeskEvent, SqliteStore
+from conversations.store.engine import DeskEvent
+from conversations.store.sqlite import SqliteStore
 from conversations.store.tables import attempts, chat_sessions, metadata
 from tests.conversations.world import World
 

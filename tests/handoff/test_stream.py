@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from conversations.errors import StoreUnavailable
 from conversations.store import Store, Transaction
-from conversations.store.engine import DeskEvent, postgres_url
+from conversations.store.engine import DeskEvent
+from conversations.store.postgres import postgres_url
 from conversations.store.tables import desk_events
 from handoff import events
 from handoff.agents import Presence, set_presence
