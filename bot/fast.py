@@ -12,6 +12,7 @@ import json
 import types
 import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -174,24 +175,84 @@ def states_for_tracker_history(
     rule_only_data: dict[str, Any] | None = None,
 ) -> list[State]:
     """Stand in for `Domain.states_for_tracker_history`."""
+    moments = _moments_of(domain, tracker, omit_unset_slots)
+    if not ignore_rule_only_turns:
+        return [moment.state() for moment in moments]
     states: list[State] = []
-    run = _Run(domain, tracker, omit_unset_slots)
     last_action: dict[str, Any] | None = None
     hidden = False
-    for event in [*tracker.applied_events(), None]:
-        if event is None or _kind_of[type(event)] == _ACTION:
-            if not ignore_rule_only_turns:
-                states.append(run.state())
-            else:
-                if not hidden:
-                    last_action = run.tracker.latest_action
-                if run.decides:
-                    hidden = event is not None and event.hide_rule_turn
-                if not hidden:
-                    states.append(_visible(run.state(), states, last_action, rule_only_data))
-        if event is not None:
-            run.follow(event)
+    for moment in moments:
+        if not hidden:
+            last_action = moment.action
+        if moment.decides:
+            hidden = moment.hides
+        if not hidden:
+            states.append(_visible(moment.state(), states, last_action, rule_only_data))
     return states
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What held before an action, and after the last: parts of the state, and whether the action is to be hidden."""
+
+    message: dict[str, Any]
+    slots: dict[str, Any]
+    action: dict[str, Any] | None
+    loop: str | None
+    in_loop: bool
+    decides: bool
+    hides: bool
+
+    def state(self) -> State:
+        """Return the state, which callers may change."""
+        state: State = {}
+        if self.message:
+            state[USER] = dict(self.message)
+        if self.slots:
+            state[SLOTS] = dict(self.slots)
+        if self.action:
+            state[PREVIOUS_ACTION] = self.action
+        if self.in_loop:
+            state[ACTIVE_LOOP] = {LOOP_NAME: self.loop}
+        return state
+
+
+def _moments_of(
+    domain: Domain, tracker: DialogueStateTracker | _Suffix, omit_unset_slots: bool
+) -> list[_Moment]:
+    """Return the moments of a history; each policy asks for them again while nothing has happened since."""
+    events = tracker.events
+    mark = (len(events), id(events[-1]) if events else 0, id(domain), omit_unset_slots)
+    kept: tuple[Any, list[_Moment]] | None = getattr(tracker, "_foyer_moments", None)
+    if kept is None or kept[0] != mark:
+        kept = tracker._foyer_moments = (mark, _follow(domain, tracker, omit_unset_slots))
+    return kept[1]
+
+
+def _follow(domain: Domain, tracker: DialogueStateTracker | _Suffix, omit_unset_slots: bool) -> list[_Moment]:
+    """Let a tracker follow the events that apply; parts of the state that an event leaves alone are not asked again."""
+    run = tracker.init_copy()
+    moments: list[_Moment] = []
+    message: dict[str, Any] | None = None
+    slots: dict[str, Any] | None = None
+    for event in [*tracker.applied_events(), None]:
+        kind = _ACTION if event is None else _kind_of[type(event)]
+        if kind == _ACTION:
+            message = domain._get_user_sub_state(run) if message is None else message
+            if slots is None:
+                slots = domain._get_slots_sub_state(run, omit_unset_slots=omit_unset_slots)
+            loop = run.active_loop
+            decides = not run.followup_action and run.latest_action_name != run.active_loop_name
+            hides = event is not None and event.hide_rule_turn
+            name = loop.name if loop else None
+            moments.append(_Moment(message, slots, run.latest_action, name, bool(loop), decides, hides))
+        if event is None:
+            break
+        # What applies never looks back at the run's own events, so they need not be kept.
+        event.apply_to(run)
+        message = message if kind in _KEEPS_MESSAGE else None
+        slots = slots if kind in _KEEPS_SLOTS else None
+    return moments
 
 
 def _visible(
@@ -209,51 +270,6 @@ def _visible(
     return {part: value for part, value in state.items() if value}
 
 
-class _Run:
-    """A tracker that follows events, and remembers the parts of its state that an event left as they were."""
-
-    def __init__(
-        self, domain: Domain, tracker: DialogueStateTracker | _Suffix, omit_unset_slots: bool
-    ) -> None:
-        self.tracker = tracker.init_copy()
-        self._domain, self._omit_unset_slots = domain, omit_unset_slots
-        self._message: dict[str, Any] | None = None
-        self._slots: dict[str, Any] | None = None
-
-    @property
-    def decides(self) -> bool:
-        """Say whether the coming action was chosen by a policy: neither demanded nor the loop's own."""
-        tracker = self.tracker
-        return not tracker.followup_action and tracker.latest_action_name != tracker.active_loop_name
-
-    def follow(self, event: Event) -> None:
-        # What applies never looks back at the run's own events, so they need not be kept.
-        event.apply_to(self.tracker)
-        kind = _kind_of[type(event)]
-        if kind not in _KEEPS_MESSAGE:
-            self._message = None
-        if kind not in _KEEPS_SLOTS:
-            self._slots = None
-
-    def state(self) -> State:
-        if self._message is None:
-            self._message = self._domain._get_user_sub_state(self.tracker)
-        if self._slots is None:
-            self._slots = self._domain._get_slots_sub_state(
-                self.tracker, omit_unset_slots=self._omit_unset_slots
-            )
-        state: State = {}
-        if self._message:
-            state[USER] = dict(self._message)
-        if self._slots:
-            state[SLOTS] = dict(self._slots)
-        if self.tracker.latest_action:
-            state[PREVIOUS_ACTION] = self.tracker.latest_action
-        if self.tracker.active_loop:
-            state[ACTIVE_LOOP] = {LOOP_NAME: self.tracker.active_loop.name}
-        return state
-
-
 # --- memoized stories ------------------------------------------------------------------------------------------------
 # When no story fits, Rasa cuts the history ever shorter and tries again, with two new trackers each time. Lists will
 # do. And what the customer said last stays in all of them: where no story has it at that place, none will fit.
@@ -264,12 +280,14 @@ _said_in_stories: WeakKeyDictionary[AugmentedMemoizationPolicy, dict[str, bool]]
 class _Suffix:
     """As much of a tracker as states are made from: the end of another one's history."""
 
+    _foyer_moments: Any = None
+
     def __init__(self, tracker: DialogueStateTracker, events: list[Event]) -> None:
         self.init_copy = tracker.init_copy
-        self._events = events
+        self.events = events
 
     def applied_events(self) -> list[Event]:
-        return applied_of(self._events)
+        return applied_of(self.events)
 
     def past_states(self, domain: Domain, **how: Any) -> list[State]:
         return states_for_tracker_history(domain, self, **how)

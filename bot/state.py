@@ -550,13 +550,13 @@ class StateCodec:
         """Yield what may be kept, the least first."""
         shortener = Shortener(tracker, self.domain, self.bounds)
         strict = shortener.strict()
-        least = shortener.compact() if strict is None else strict
+        kind, least = ("compact", shortener.compact()) if strict is None else ("strict", strict)
         if len(least) > MANY_EVENTS and tracker.active_loop_name:
             within = Shortener(tracker, self.domain, self.bounds, within_loop=True)
             yield "loop", within.strict() or within.compact()
-        if strict is not None:
-            yield "strict", strict
-        yield "compact", shortener.compact()
+        yield kind, least
+        if kind == "strict":
+            yield "compact", shortener.compact()
         yield "whole", shortener.whole()
 
     def read(self, state: Any, sender: str) -> Read:

@@ -115,6 +115,23 @@ def test_states_are_the_same(
 
 
 @settings(max_examples=100, deadline=None)
+@given(history=histories, more=histories)
+def test_states_follow_what_happens(domain: Domain, history: list[Event], more: list[Event]) -> None:
+    """What is remembered of a tracker's states neither outlives a new event nor what a caller does to them."""
+    tracker = _tracker(domain, history)
+    for event in [None, *copy.deepcopy(more)]:
+        if event is not None:
+            tracker.update(event)
+        for ignore in (False, True):
+            found = fast.states_for_tracker_history(domain, tracker, ignore_rule_only_turns=ignore)
+            assert found == ORIGINALS["states_for_tracker_history"](domain, tracker, False, ignore)
+            for state in found:
+                for part in ("user", "slots", "active_loop"):
+                    state.get(part, {}).clear()
+                state.clear()
+
+
+@settings(max_examples=100, deadline=None)
 @given(history=histories, omit=st.booleans())
 def test_slots_are_the_same(domain: Domain, history: list[Event], omit: bool) -> None:
     tracker = _tracker(domain, history)
