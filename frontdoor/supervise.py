@@ -163,14 +163,16 @@ class Supervisor:
             self._say(f"    {line}")
 
     async def _end_all(self, hurry: asyncio.Event) -> None:
-        # Last started, first ended: who depends on the others finishes its work while they still answer.
-        for child in reversed(self.children):
-            process = self.states[child.name].process
-            if process is not None:
-                await self._end(child, process, hurry)
+        # The last one depends on the others, and finishes its work while they still answer.
+        await self._end(self.children[-1:], hurry)
+        await self._end(self.children[:-1], hurry)
         self._changed()
 
-    async def _end(self, child: Child, process: asyncio.subprocess.Process, hurry: asyncio.Event) -> None:
+    async def _end(self, children: Sequence[Child], hurry: asyncio.Event) -> None:
+        processes = [(child, self.states[child.name].process) for child in children]
+        await asyncio.gather(*(self._end_one(child, p, hurry) for child, p in processes if p is not None))
+
+    async def _end_one(self, child: Child, process: asyncio.subprocess.Process, hurry: asyncio.Event) -> None:
         _signal_group(process.pid, signal.SIGTERM)
         ended = asyncio.create_task(process.wait())
         hurried = asyncio.create_task(hurry.wait())
