@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
@@ -155,14 +155,12 @@ def _workers(
 async def _kept_running(name: str, run: Callable[[], Awaitable[None]]) -> None:
     """A worker that broke is said so and started again; it must never end quietly."""
     while True:
-        with contextlib.suppress(Exception):
-            try:
-                await run()
-            except Exception:
-                log.exception("worker.broken", worker=name)
-                raise
-            else:
-                return
+        try:
+            await run()
+        except Exception:
+            log.exception("worker.broken", worker=name)
+        else:
+            return
         await asyncio.sleep(1)
 
 
@@ -186,5 +184,13 @@ def _desk_config(settings: Settings) -> desk.DeskConfig:
         installation=derived_key(settings, "installation").hex()[:12],
         secure_cookie=not settings.local_only,
         session_seconds=int(settings.desk_session_hours * 3600),
-        origins=settings.chat_origins if settings.local_only else (settings.public_url,),
+        origins=_own_origins(settings),
     )
+
+
+def _own_origins(settings: Settings) -> tuple[str, ...]:
+    """Where the desk's own pages come from; sites that embed the chat are not among them."""
+    public = urlsplit(settings.public_url)
+    local = (f"http://127.0.0.1:{settings.port}", f"http://localhost:{settings.port}")
+    own = (f"{public.scheme}://{public.netloc}", *(local if settings.local_only else ()))
+    return tuple(dict.fromkeys(own))

@@ -11,12 +11,11 @@ from aiohttp import web
 
 from conversations.errors import StoreUnavailable
 from conversations.store import Store, views
-from frontdoor import pages, schemas
+from frontdoor import openapi, pages, schemas
 from frontdoor.edge import error_response, is_local
 from frontdoor.metrics import CONTENT_TYPE, Metrics
 from frontdoor.settings import Settings
 from frontdoor.up import read_run_file
-from handoff import openapi
 
 ASSISTANT_CHECK_S = 2
 
