@@ -57,6 +57,8 @@ SMALL_TALK = (
     "ok bye",
 )
 
+CYCLE = len(SMALL_TALK)
+
 # Rasa's own suggestion, as `rasa init` and its documentation have it.
 STOCK_CONFIG = """recipe: default.v1
 assistant_id: stock
@@ -298,10 +300,15 @@ async def load(
     return Load([answer for part in parts for answer in part], time.perf_counter() - started)
 
 
+def milliseconds(answers: Sequence[Answer]) -> float:
+    """Return the median of answers' times."""
+    return 1000 * statistics.median(answer.seconds for answer in answers)
+
+
 def around(answers: Sequence[Answer], turn: int, spread: int) -> float:
     """Return the median milliseconds of the turns about the given one, counted from 1."""
     part = answers[max(0, turn - 1 - spread) : turn + spread]
-    return 1000 * statistics.median(answer.seconds for answer in part)
+    return milliseconds(part)
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
@@ -360,8 +367,10 @@ async def measure_foyer(console: Console, clients: int) -> dict[str, float]:
         action_cpu = (cpu_seconds(server.pid) - before) / len(one_account.answers)
         many_account = await load(make, clients, account_talk, len(account_talk), conversations=15)
         console.print("Five hundred turns in one conversation ...")
-        long = [await converse(make(f"long-{number}"), SMALL_TALK, 510) for number in range(2)]
-        begin = await load(make, 1, SMALL_TALK, 9, conversations=24)
+        long = make("long")
+        hundred = around(await converse(long, SMALL_TALK, 13 * CYCLE + 14), 100, CYCLE // 2)
+        await converse(long, SMALL_TALK, 490 - 13 * CYCLE - 14)
+        early, late = await early_and_late(make, long)
         return {
             "turns_per_second_1": one.per_second,
             f"turns_per_second_{clients}": many.per_second,
@@ -372,28 +381,28 @@ async def measure_foyer(console: Console, clients: int) -> dict[str, float]:
             "action_turn_p50_ms": one_account.milliseconds(0.5, with_action=True),
             "action_turn_p99_ms": one_account.milliseconds(0.99, with_action=True),
             f"action_turns_per_second_{clients}": many_account.per_second,
-            "turn_5_ms": _at_turn_5(begin),
-            "turn_100_ms": statistics.median(around(answers, 100, 7) for answers in long),
-            "turn_500_ms": statistics.median(around(answers, 500, 10) for answers in long),
-            "turn_500_over_5": statistics.median(around(answers, 500, 10) for answers in long)
-            / _at_turn_5(begin),
-            "state_500_bytes": long[0][499].state_bytes,
+            "turn_5_ms": milliseconds(early),
+            "turn_100_ms": hundred,
+            "turn_500_ms": milliseconds(late),
+            "turn_500_over_5": milliseconds(late) / milliseconds(early),
+            "state_500_bytes": late[0].state_bytes,
             "turn_cpu_ms": 1000 * cpu,
             "action_turn_cpu_ms": 1000 * action_cpu,
             "rasa_rss_mb": resident_mb(server.pid),
         }
 
 
-def _at_turn_5(begin: Load) -> float:
-    """Return the median milliseconds about turn 5, over a full round of texts, of several conversations."""
-    conversations = (
-        itertools.batched(begin.answers, 9) if hasattr(itertools, "batched") else _batches(begin.answers, 9)
-    )
-    return statistics.median(around(list(answers), 5, 3) for answers in conversations)
+async def early_and_late(make: MakeTalker, long: Talker) -> tuple[list[Answer], list[Answer]]:
+    """Return answers about turn 5 of fresh conversations, and those of a long one in between.
 
-
-def _batches(answers: Sequence[Answer], size: int) -> Iterator[Sequence[Answer]]:
-    return (answers[at : at + size] for at in range(0, len(answers), size))
+    The same texts, by turns: so neither suffers more than the other from what else the machine does.
+    """
+    early: list[Answer] = []
+    late: list[Answer] = []
+    for number in range(12):
+        early += (await converse(make(f"fresh-{number}"), SMALL_TALK, 1 + CYCLE))[1:]
+        late += await converse(long, SMALL_TALK, CYCLE)
+    return early, late
 
 
 def stock_model(console: Console) -> tuple[Path, Path]:
@@ -448,7 +457,7 @@ async def measure_stock(console: Console, clients: int) -> dict[str, float]:
             long = await converse(make("long"), SMALL_TALK, 107)
             return {
                 f"stock_turns_per_second_{clients}": many.per_second,
-                "stock_turn_100_ms": around(long, 100, 7),
+                "stock_turn_100_ms": around(long, 100, CYCLE // 2),
                 "stock_rss_mb": resident_mb(server.pid),
             }
 

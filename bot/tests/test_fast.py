@@ -148,22 +148,43 @@ def test_a_copied_slot_is_a_slot_of_its_own(domain: Domain) -> None:
         assert slot.value != "other"
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        {"events": [], "responses": []},
-        {
-            "events": [{"event": "slot", "name": "plate", "value": "AB123", "timestamp": None}],
-            "responses": [{"text": "x"}],
-        },
-        {"events": [{"event": "slot"}], "responses": []},
-        {"events": [{"event": "unheard_of"}], "responses": []},
-        {"events": "none", "responses": []},
-        {"events": [], "responses": ["text"]},
-        {"events": [{"event": "followup", "name": 3}], "responses": []},
-    ],
+odd = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(max_size=3),
+    st.just({}),
+    st.just([]),
 )
-def test_replies_are_refused_alike(reply: dict[str, Any]) -> None:
+names = st.sampled_from(
+    ["slot", "followup", "action", "active_loop", "user", "entities", "bot", "unheard_of", "restart"]
+)
+event_forms = st.fixed_dictionaries(
+    {},
+    optional={
+        "event": names | odd,
+        "name": st.just("plate") | odd,
+        "value": odd,
+        "timestamp": odd,
+        "metadata": odd,
+    },
+)
+plain_events = st.builds(
+    lambda value: {"event": "slot", "name": "plate", "value": value, "timestamp": None}, odd
+)
+replies = st.fixed_dictionaries(
+    {},
+    optional={
+        "events": st.lists(plain_events | event_forms | odd, max_size=3) | odd,
+        "responses": st.lists(st.just({"text": "x"}) | odd, max_size=2) | odd,
+    },
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(reply=replies | odd)
+def test_replies_are_judged_alike(reply: Any) -> None:
     action = RemoteAction("action_book", None)
     try:
         validate(reply, RemoteAction.action_response_format_spec())
