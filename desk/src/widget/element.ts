@@ -1,10 +1,9 @@
 // <foyer-chat>: the widget as an element, configured by attributes, without access from the page's styles.
-import { css, parsed, readable, readableOn } from "./colour";
 import { safeBox, Keep } from "./keep";
 import { moments } from "./moments";
 import sheet from "./style.css?inline";
 import { type Identity, Talk } from "./talk";
-import { View } from "./view";
+import { type View, view } from "./view";
 import { words } from "./words";
 
 /** Where this script came from; an element that names no server talks to that one. */
@@ -64,7 +63,7 @@ export class FoyerChat extends HTMLElement {
   // ------------------------------------------------------------ for pages
 
   get isOpen(): boolean {
-    return this.#view?.open ?? false;
+    return this.#view?.isOpen() ?? false;
   }
 
   get unread(): number {
@@ -108,7 +107,7 @@ export class FoyerChat extends HTMLElement {
     const locale = this.#locale();
     const say = words(locale);
     const suggestions = (this.getAttribute("suggestions") ?? "").split("|").map((one) => one.trim());
-    this.#view = new View(
+    this.#view = view(
       talk,
       {
         title: this.getAttribute("title-text") || say("title"),
@@ -127,23 +126,11 @@ export class FoyerChat extends HTMLElement {
     this.#count();
   }
 
-  /** Keeps any accent readable: the colour of what stands on it, and of what is written in it. */
   #colours(): void {
-    const root = this.#view?.root;
-    if (!root) return;
+    const theme = this.getAttribute("theme");
+    this.#view?.root.classList.toggle("dark", theme === "dark" || (theme !== "light" && this.#dark.matches));
     const accent = this.getAttribute("accent");
-    const given = accent && CSS.supports("color", accent) ? `:host{--foyer-accent:${accent}}` : "";
-    this.#own.replaceSync(given);
-    const probe = document.createElement("i");
-    probe.style.color = "var(--accent)";
-    probe.style.backgroundColor = "var(--surface)";
-    root.append(probe);
-    const { color, backgroundColor } = getComputedStyle(probe);
-    const [found, surface] = [parsed(color), parsed(backgroundColor)];
-    probe.remove();
-    if (!found || !surface) return;
-    const derived = `--auto-on-accent:${css(readableOn(found))};--auto-accent-ink:${css(readable(found, surface))}`;
-    this.#own.replaceSync(`${given}:host{${derived}}`);
+    this.#own.replaceSync(accent && CSS.supports("color", accent) ? `:host{--foyer-accent:${accent}}` : "");
   }
 
   #count(): void {
