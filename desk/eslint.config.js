@@ -21,6 +21,8 @@ export default ts.config(
       "svelte/no-at-html-tags": "error",
       "no-eval": "error",
       "no-implied-eval": "error",
+      // State here is replaced as a whole, never changed in place.
+      "svelte/prefer-svelte-reactivity": "off",
       eqeqeq: "error",
       "@typescript-eslint/consistent-type-imports": "error",
       "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],

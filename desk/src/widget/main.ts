@@ -1,6 +1,7 @@
 // The script that a page includes: makes the element known, puts one on the page, and offers window.Foyer.
 import { FoyerChat } from "./element";
 import type { Identity } from "./talk";
+import { learn } from "./words";
 
 const script = document.currentScript as HTMLScriptElement | null;
 const NAME = "foyer-chat";
@@ -21,7 +22,9 @@ if (!customElements.get(NAME)) {
       return () => document.removeEventListener(`foyer:${name}`, heard);
     },
   };
-  Object.assign(window, { Foyer: api });
+  const given = window as { FoyerWords?: Record<string, object>; Foyer?: typeof api };
+  for (const [language, said] of Object.entries(given.FoyerWords ?? {})) learn(language, said);
+  given.Foyer = api;
   const place = (): void => {
     if (!found() && script?.dataset["element"] !== "none") {
       const chat = document.createElement(NAME);

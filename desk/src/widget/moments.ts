@@ -18,7 +18,7 @@ export function moments(locale: string, say: Words): Moments {
       return new Intl.DateTimeFormat(undefined, options);
     }
   };
-  const time = made({ hour: "numeric", minute: "2-digit" });
+  const time = made({ timeStyle: "short" });
   const weekday = made({ weekday: "long" });
   const date = made({ day: "numeric", month: "long", year: "numeric" });
   const stamp = made({ dateStyle: "medium", timeStyle: "short" });

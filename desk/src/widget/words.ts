@@ -1,4 +1,4 @@
-// Everything the widget says. A language is one entry; what it leaves out is said in English.
+// Everything the widget says. A language is one entry; sites bring further ones.
 
 const en = {
   title: "Chat with us",
@@ -54,61 +54,16 @@ const en = {
 export type Word = keyof typeof en;
 export type Words = (word: Word, values?: Record<string, string | number>) => string;
 
-const de: Partial<typeof en> = {
-  title: "Chat",
-  greeting: "Hallo! Wie können wir helfen?",
-  open: "Chat öffnen",
-  openUnread1: "Chat öffnen, 1 ungelesene Nachricht",
-  openUnread: "Chat öffnen, {n} ungelesene Nachrichten",
-  close: "Chat schließen",
-  more: "Mehr",
-  download: "Verlauf herunterladen",
-  end: "Chat beenden",
-  endAsk: "Diesen Chat beenden?",
-  keep: "Weiterchatten",
-  write: "Nachricht schreiben",
-  send: "Senden",
-  log: "Nachrichten",
-  choices: "Antwortvorschläge",
-  you: "Sie",
-  assistant: "Assistent",
-  agent: "Mitarbeiter",
-  says: "{name} sagt:",
-  sending: "Wird gesendet…",
-  sent: "Gesendet",
-  read: "Gesehen",
-  failed: "Nicht gesendet",
-  retry: "Erneut versuchen",
-  discard: "Verwerfen",
-  tooLong: "Zu lang: höchstens 4096 Zeichen",
-  left: "Noch {n} Zeichen",
-  today: "Heute",
-  yesterday: "Gestern",
-  earlier: "Frühere Nachrichten zeigen",
-  newest: "Neue Nachrichten",
-  subAssistant: "Antwortet sofort",
-  subQueue: "Sie warten auf einen Menschen",
-  subAgent: "Sie sprechen mit {name}",
-  subClosed: "Schreiben Sie uns jederzeit",
-  place1: "Sie sind als Nächstes an der Reihe",
-  place: "Sie sind Nummer {n} in der Warteschlange",
-  wait: "etwa {n} Min.",
-  stay: "Nicht mehr warten",
-  connecting: "Verbinden…",
-  offline: "Keine Verbindung. Was Sie schreiben, wird später gesendet.",
-  refused: "Der Chat ist auf dieser Seite nicht verfügbar.",
-  replaced: "Dieser Chat ist in zu vielen Fenstern offen.",
-  reconnect: "Hier benutzen",
-  ended: "Dieser Chat ist beendet. Schreiben Sie, um neu zu beginnen.",
-  endedYou: "Sie haben den Chat beendet. Schreiben Sie, um neu zu beginnen.",
-  endedQuiet: "Der Chat wurde nach längerer Stille geschlossen. Schreiben Sie, um neu zu beginnen.",
-  transcript: "Chatverlauf",
-};
+const languages: Record<string, Partial<typeof en>> = { en };
 
-const languages: Record<string, Partial<typeof en>> = { en, de };
+/** Adds a language, or changes words of one; what is left out is said in English. */
+export function learn(language: string, said: Partial<typeof en>): void {
+  languages[language.toLowerCase()] = { ...languages[language.toLowerCase()], ...said };
+}
 
 /** The words of a locale such as `de-AT`; English where it has none. */
 export function words(locale: string): Words {
-  const own = languages[locale.slice(0, 2).toLowerCase()] ?? en;
+  const tag = locale.toLowerCase();
+  const own = { ...languages[tag.slice(0, 2)], ...languages[tag] };
   return (word, values) => (own[word] ?? en[word]).replace(/\{(\w+)\}/g, (_, name: string) => `${values?.[name] ?? ""}`);
 }
