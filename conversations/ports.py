@@ -63,9 +63,19 @@ class TurnResult:
     handoff: HandoffRequest | None = None
 
     @property
+    def wanted_handoff(self) -> HandoffRequest | None:
+        """The handoff that the turn asks for, by itself or by an effect `request_handoff` of an action."""
+        if self.handoff is not None:
+            return self.handoff
+        asked = next(
+            (e for e in self.effects if e.get("kind") == "request_handoff" and e.get("reason")), None
+        )
+        return HandoffRequest(str(asked["reason"]), asked.get("queue"), asked.get("note")) if asked else None
+
+    @property
     def silent(self) -> bool:
         """Neither a reply nor a handoff: the customer would be left in silence."""
-        return not self.replies and self.handoff is None
+        return not self.replies and self.wanted_handoff is None
 
 
 @dataclass(frozen=True, slots=True)

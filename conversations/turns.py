@@ -163,10 +163,10 @@ class TurnWorker:
         conversation = self._advance(tx, conversation, claim, result)
         for content in result.replies:
             messages.append(tx, thread, conversation, Draft(ASSISTANT, content, turn=claim.turn))
-        if result.handoff is not None:
+        wanted = result.wanted_handoff
+        if wanted is not None:
             fresh = conversations.find(tx, conversation.id)
-            why = _completed(result.handoff, claim)
-            self.lifecycle.escalate(tx, threads.lock(tx, thread.id), fresh, why)
+            self.lifecycle.escalate(tx, thread, fresh, _completed(wanted, claim))
         return "committed"
 
     def fail(self, tx: Transaction, claim: Claim, error: Exception) -> str:
@@ -261,6 +261,7 @@ def _completed(why: HandoffRequest, claim: Claim) -> HandoffRequest:
 
 def _findings(result: TurnResult) -> Mapping[str, Any]:
     """What is kept of a turn for the handoff's context and for reports."""
+    wanted = result.wanted_handoff
     return {
         "model": result.model,
         "understanding": dict(result.understanding),
@@ -269,7 +270,7 @@ def _findings(result: TurnResult) -> Mapping[str, Any]:
         "actions": [dict(a) for a in result.actions],
         "lookups": [dict(x) for x in result.lookups],
         "effects": [dict(e) for e in result.effects],
-        "handoff": result.handoff.reason if result.handoff else None,
+        "handoff": wanted.reason if wanted else None,
     }
 
 

@@ -259,6 +259,23 @@ agent_sessions = Table(
 )
 Index("ix_agent_sessions_agent", agent_sessions.c.agent_id)
 
+identities = Table(
+    "identities",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("channel", String(32), primary_key=True),
+    Column("address", String(255), primary_key=True),
+    Column("customer_id", Id, ForeignKey("customers.id"), nullable=False),
+    Column("thread_id", Id, ForeignKey("threads.id"), nullable=False),
+    Column("method", String(32), nullable=False),
+    Column("name", Text),
+    Column("email", Text),
+    Column("phone", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("verified_at", Moment, nullable=False),
+)
+Index("ix_identities_customer", identities.c.customer_id)
+
 chat_sessions = Table(
     "chat_sessions",
     metadata,

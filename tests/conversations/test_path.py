@@ -192,6 +192,15 @@ async def test_an_answer_without_words_is_asked_once_more_and_then_people_are_ca
     assert await world.heard() == ["customer: hi", "system: queued: assistant_unavailable"]
 
 
+async def test_an_action_may_ask_for_a_person_by_an_effect(sqlite_store: Store) -> None:
+    effect = {"kind": "request_handoff", "reason": "form_failed", "note": "three answers missed"}
+    answer = TurnResult(state={}, model="m", effects=({"kind": "of tomorrow"}, effect))
+    world = World(sqlite_store, ScriptedAssistant(lambda r: answer))
+    await world.says("hi")
+    await world.worker.run_due()
+    assert await world.heard() == ["customer: hi", "system: queued: form_failed"]
+
+
 async def test_verification_is_kept_by_the_core_and_expires(sqlite_store: Store, clock: MovableClock) -> None:
     proof = {"kind": "set_verification", "level": "order", "customer": "c7", "name": "Mia", "method": "m"}
     wrong = {"kind": "set_verification", "level": "none", "failed": True}

@@ -179,6 +179,28 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "identities",
+        sa.Column("account", sa.String(length=64), nullable=False),
+        sa.Column("channel", sa.String(length=32), nullable=False),
+        sa.Column("address", sa.String(length=255), nullable=False),
+        sa.Column("customer_id", sa.String(length=64), nullable=False),
+        sa.Column("thread_id", sa.String(length=64), nullable=False),
+        sa.Column("method", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("email", sa.Text(), nullable=True),
+        sa.Column("phone", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("verified_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.id"], name=op.f("fk_identities_customer_id_customers")
+        ),
+        sa.ForeignKeyConstraint(["thread_id"], ["threads.id"], name=op.f("fk_identities_thread_id_threads")),
+        sa.PrimaryKeyConstraint("account", "channel", "address", name=op.f("pk_identities")),
+    )
+    with op.batch_alter_table("identities", schema=None) as batch_op:
+        batch_op.create_index("ix_identities_customer", ["customer_id"], unique=False)
+
+    op.create_table(
         "handoffs",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("account", sa.String(length=64), nullable=False),
