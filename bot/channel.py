@@ -161,7 +161,12 @@ async def run_turn(loaded: LoadedModel, asked: TurnRequest) -> dict[str, Any]:
     turn = Turn(asked.turn, asked.conversation, tracker=read.tracker if read else None)
     replies = Replies()
     await _handle(loaded, asked, turn, replies)
-    written = loaded.codec.write(turn.tracker)
+    try:
+        written = loaded.codec.write(turn.tracker)
+    except StateError as error:
+        raise Refused(
+            503, "turn_failed", "the dialogue state cannot be written", {"reason": str(error)}
+        ) from error
     return {
         "turn": asked.turn,
         "model": loaded.name,

@@ -47,8 +47,9 @@ from rasa.shared.core.events import (
 from rasa.shared.core.trackers import DialogueStateTracker
 
 VERSION = 1
-# A fallback reverts one message of the customer, /back two: so much of the end may still be taken back.
-REVERTIBLE = 2
+# A fallback reverts one message of the customer, /back two; and where a form ends in nothing, each of several turns in a
+# row takes back one more than its own. So much of the end may still go.
+REVERTIBLE = 4
 # Forms and the two-stage fallback look at the last messages as they came, reverted ones too.
 AS_CAME = 3
 # For policies that look at the whole history and so give no bound of their own.
@@ -315,10 +316,6 @@ class Shortener:
         cut = self._cut(by_sight=True)
         return self._finish(self._head(self._events[:cut]) if cut else [], self._events[cut:])
 
-    def whole(self) -> list[Event]:
-        """Return all that applies since the conversation's start."""
-        return [event for event in self._events if not isinstance(event, _DROPPED)]
-
     def _relevant(self, tracker: DialogueStateTracker) -> list[Event]:
         events = list(tracker.events)
         start = max(
@@ -538,15 +535,18 @@ class StateCodec:
     def write(self, tracker: DialogueStateTracker) -> Written:
         """Return the smallest state from which policies see what they see in `tracker`."""
         wanted = self._sight(tracker)
-        recent = [event for event in tracker.applied_events() if isinstance(event, UserUttered)][-AS_CAME:]
-        for kind, events in self._candidates(tracker):
-            state = self._form(events, recent, with_text=kind == "whole")
-            exact = self._sight(self.read(state, tracker.sender_id).tracker) == wanted
-            if exact or kind == "whole":
-                return Written(state, kind, exact)
-        raise AssertionError("unreachable: the whole is always taken")
+        try:
+            for kind, events in self._shortened(tracker):
+                written = self._written(tracker, kind, events, wanted)
+                if written.exact:
+                    return written
+        except Exception:
+            # A conversation that cannot be shortened costs bytes, not an answer.
+            logger.exception("a dialogue cannot be shortened, it is kept whole")
+        whole = [event for event in tracker.events if not isinstance(event, _DROPPED)]
+        return self._written(tracker, "whole", whole, wanted)
 
-    def _candidates(self, tracker: DialogueStateTracker) -> Iterator[tuple[str, list[Event]]]:
+    def _shortened(self, tracker: DialogueStateTracker) -> Iterator[tuple[str, list[Event]]]:
         """Yield what may be kept, the least first."""
         shortener = Shortener(tracker, self.domain, self.bounds)
         strict = shortener.strict()
@@ -557,7 +557,16 @@ class StateCodec:
         yield kind, least
         if kind == "strict":
             yield "compact", shortener.compact()
-        yield "whole", shortener.whole()
+
+    def _written(
+        self, tracker: DialogueStateTracker, kind: str, events: list[Event], wanted: tuple[Any, ...]
+    ) -> Written:
+        said = [event for event in tracker.applied_events() if isinstance(event, UserUttered)]
+        timed = {id(event) for event in said[-AS_CAME:]}
+        forms = (write_event(event, timed=id(event) in timed, with_text=kind == "whole") for event in events)
+        kept = [form for form in forms if form is not None]
+        state = {"v": VERSION, "domain": self.fingerprint, "events": kept}
+        return Written(state, kind, self._sight(self.read(state, tracker.sender_id).tracker) == wanted)
 
     def read(self, state: Any, sender: str) -> Read:
         """Return the tracker of a state. Raises `StateError` when it is not a state of ours."""
@@ -575,15 +584,6 @@ class StateCodec:
         except Exception as error:
             raise StateError("the state's events do not fit together") from error
         return read
-
-    def _form(self, events: list[Event], recent: list[Event], *, with_text: bool) -> dict[str, Any]:
-        timed = {id(event) for event in recent}
-        forms = (write_event(event, timed=id(event) in timed, with_text=with_text) for event in events)
-        return {
-            "v": VERSION,
-            "domain": self.fingerprint,
-            "events": [form for form in forms if form is not None],
-        }
 
     def _known(self, events: Iterable[Event], read: Read) -> Iterable[Event]:
         """Leave out what the model does not know: it has been trained anew since."""

@@ -254,11 +254,12 @@ def test_a_failed_action_fails_the_turn(loaded: LoadedModel, fault: Any) -> None
 def test_an_action_server_that_is_gone_fails_the_turn(loaded: LoadedModel) -> None:
     async def story() -> None:
         async with desk(loaded) as garage:
-            loaded.processor.action_endpoint = ActionEndpoint("http://127.0.0.1:9/webhook")
+            gone = loaded.processor.action_endpoint = ActionEndpoint("http://127.0.0.1:9/webhook")
             with pytest.raises(Refused) as raised:
                 await garage.chooses("/car_ready")
             assert raised.value.body["error"]["code"] == "action_failed"
             assert (await garage.chooses("/human"))["handoff"]
+            await gone.close()
 
     asyncio.run(story())
 
@@ -415,6 +416,17 @@ def test_a_broken_state_starts_afresh(loaded: LoadedModel, state: Any) -> None:
             assert "state_reset" not in answer
 
     asyncio.run(story())
+
+
+def test_what_cannot_be_shortened_is_kept_whole(loaded: LoadedModel) -> None:
+    """As when a tracker is paused by no event that its history still has."""
+    tracker = loaded.codec.read(
+        {"v": 1, "events": [["start"], ["act", "action_listen"], ["said", "greet"]]}, "c"
+    ).tracker
+    tracker._paused = True
+    written = loaded.codec.write(tracker)
+    assert (written.kind, written.exact) == ("whole", False)
+    assert loaded.codec.read(written.state, "c").tracker.latest_message.intent["name"] == "greet"
 
 
 def test_a_retrained_model_drops_what_it_no_longer_knows(loaded: LoadedModel) -> None:
