@@ -37,7 +37,7 @@ from frontdoor import frontend, operators, static
 from frontdoor.assistant import HttpAssistant
 from frontdoor.edge import edge_middlewares
 from frontdoor.metrics import Metrics
-from frontdoor.settings import Settings, SettingsError
+from frontdoor.settings import ROOT, Settings, SettingsError
 from handoff import desk
 from handoff.events import purge
 from handoff.room import HandoffRoom
@@ -175,8 +175,25 @@ def _webchat_config(settings: Settings) -> webchat.WebchatConfig:
         key=derived_key(settings, "web chat session"),
         origins=settings.chat_origins,
         app_key=settings.chat_app_key.get_secret_value(),
+        identity=_identity_rule(settings),
         session_seconds=int(settings.chat_session_hours * 3600),
     )
+
+
+def _identity_rule(settings: Settings) -> webchat.IdentityRule | None:
+    """How the site signs. Raises SettingsError when the key can't be read, or does not fit the algorithm."""
+    if settings.chat_identity_algorithm is None:
+        return None
+    key, file = settings.chat_identity_key.get_secret_value(), settings.chat_identity_key_file
+    try:
+        key = key.replace("\\n", "\n") if file is None else (ROOT / file.expanduser()).read_text().strip()
+        rule = webchat.IdentityRule(settings.chat_identity_algorithm, key, settings.chat_identity_audience)
+        webchat.check_identity(rule)
+    except OSError as error:
+        raise SettingsError(f"FOYER_CHAT_IDENTITY_KEY_FILE: can't read {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise SettingsError(f"FOYER_CHAT_IDENTITY_KEY: {error}") from None
+    return rule
 
 
 def _desk_config(settings: Settings) -> desk.DeskConfig:

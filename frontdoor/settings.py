@@ -106,6 +106,19 @@ class Settings(BaseSettings):
     chat_app_key: SecretStr = Field(
         SecretStr(""), description="Key of programs that open web chats (header X-Foyer-App)."
     )
+    chat_identity_algorithm: Literal["HS256", "RS256", "EdDSA"] | None = Field(
+        None, description="How the embedding site signs who its customers are; empty: it does not."
+    )
+    chat_identity_key: SecretStr = Field(
+        SecretStr(""),
+        description="Shared secret of HS256 (at least 32 characters), or the site's public key as PEM.",
+    )
+    chat_identity_key_file: Path | None = Field(
+        None, description="File that holds that key, instead; relative to the project's root."
+    )
+    chat_identity_audience: str = Field(
+        "foyer", min_length=1, description="What signed identities name as their audience (aud)."
+    )
     chat_session_hours: float = Field(720.0, gt=0, description="Hours for which a web chat can be resumed.")
     desk_session_hours: float = Field(12.0, gt=0, description="Hours after which an agent logs in again.")
     secret: SecretStr = Field(
@@ -163,6 +176,15 @@ class Settings(BaseSettings):
         if 0 < len(value.get_secret_value()) < 32:
             raise ValueError("needs at least 32 characters")
         return value
+
+    @model_validator(mode="after")
+    def _identity_has_one_key(self) -> Self:
+        keys = [bool(self.chat_identity_key.get_secret_value()), self.chat_identity_key_file is not None]
+        if sum(keys) != (self.chat_identity_algorithm is not None):
+            raise ValueError(
+                "FOYER_CHAT_IDENTITY_ALGORITHM goes with one of FOYER_CHAT_IDENTITY_KEY and FOYER_CHAT_IDENTITY_KEY_FILE"
+            )
+        return self
 
     @model_validator(mode="after")
     def _deadlines_nest(self) -> Self:

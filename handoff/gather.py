@@ -15,7 +15,7 @@ import structlog
 
 from conversations.messages import AuthorKind, Message, clean_text, rfc3339
 from conversations.ports import HandoffRequest
-from conversations.store import Transaction, messages, threads, turns
+from conversations.store import Transaction, identities, messages, threads, turns
 from conversations.store.conversations import Conversation
 from conversations.store.tables import conversations as conversations_table
 from conversations.store.tables import messages as messages_table
@@ -111,13 +111,7 @@ def gather(tx: Transaction, conversation: Conversation, case: Case, strict: bool
         customer=shape.Customer(
             id=person.id,
             name=person.name,
-            identities=[
-                shape.Identity(
-                    channel=thread.channel,
-                    address=address,
-                    verified=False if thread.channel == "webchat" else None,
-                )
-            ],
+            identities=_identities(tx, thread, address),
             verification=verification,
             previous_conversations=_previous(tx, conversation),
         ),
@@ -132,6 +126,18 @@ def gather(tx: Transaction, conversation: Conversation, case: Case, strict: bool
         privacy=shape.Privacy(masked_fields=[]),
         back=shape.Back(),
     )
+
+
+def _identities(tx: Transaction, thread: threads.Thread, address: str | None) -> list[shape.Identity]:
+    """What the customer proved to be theirs, and else the address that they write from."""
+    proved = [
+        shape.Identity(channel=one.channel, address=one.address, verified=True)
+        for one in identities.of_customer(tx, thread.customer_id)
+    ]
+    if any(one.channel == thread.channel for one in proved):
+        return proved
+    verified = False if thread.channel == "webchat" else None
+    return [*proved, shape.Identity(channel=thread.channel, address=address, verified=verified)]
 
 
 def older_url(conversation: str, seq: int) -> str:

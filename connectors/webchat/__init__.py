@@ -17,11 +17,12 @@ from .config import Site, WebchatConfig
 from .frames import schemas
 from .http import WebchatHttp
 from .hub import Hub
+from .identity import IdentityRule, check_identity
 from .limits import Clock, Limiter
 from .socket import Resources
 from .tokens import Tokens
 
-__all__ = ["HUB", "Hub", "Site", "WebchatConfig", "schemas", "setup"]
+__all__ = ["HUB", "Hub", "IdentityRule", "Site", "WebchatConfig", "check_identity", "schemas", "setup"]
 
 HUB = web.AppKey("webchat_hub", Hub)
 """The sockets of an application."""

@@ -19,8 +19,9 @@ from conversations.store import Transaction, messages
 from . import sessions, socket
 from .config import Site
 from .frames import MAX_SEQ, SessionRequest
+from .identity import BadIdentity, Person
 from .limits import Limiter, peer_key
-from .sessions import Opened, SessionEnded
+from .sessions import Opened, SessionEnded, Wanted
 from .socket import Resources
 from .tokens import Claims
 
@@ -62,6 +63,7 @@ class WebchatHttp:
         self._r = resources
         self._opening = opening
         self._origins = resources.config.all_origins()
+        self._verifiers = resources.config.verifiers()
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """Every address of web chat, preflights among them."""
@@ -83,9 +85,10 @@ class WebchatHttp:
         """`POST /chat/session`."""
         body = _session_request(await _json_body(request))
         self._admit(request, self._site(body.account), known=False)
-        if body.identity is not None:
-            raise Refused(422, "not_supported", "signed identities are not supported yet", field="identity")
-        opened = await self._resumed(body) or await self._fresh(request, body)
+        if body.identity is None:
+            opened = await self._resumed(body) or await self._fresh(request, body)
+        else:
+            opened = await self._identified(request, body, body.identity)
         answer = {
             "session": self._r.tokens.sign(opened.claims),
             "thread": opened.claims.thread,
@@ -153,6 +156,25 @@ class WebchatHttp:
         sender = Sender(body.account, sessions.CHANNEL, address, locale=body.locale, outbox=False)
         session, life = new_id(), self._r.config.session_seconds
         return await self._r.store.write(lambda tx: sessions.create(tx, session, sender, life))
+
+    async def _identified(self, request: web.Request, body: SessionRequest, token: str) -> Opened:
+        """A session on the thread of whom the site names."""
+        person = await self._person(request, body.account, token)
+        claims = None if body.resume is None else self._r.tokens.read(body.resume)
+        self._limit(f"peer:{peer_key(request.remote)}" if claims is None else f"session:{claims.session}")
+        wanted = Wanted(new_id(), body.account, body.locale, self._r.config.session_seconds)
+        return await self._r.store.write(lambda tx: sessions.open_as(tx, wanted, person, claims))
+
+    async def _person(self, request: web.Request, account: str, token: str) -> Person:
+        verifier = self._verifiers.get(account)
+        if verifier is None:
+            raise Refused(422, "not_supported", "this account takes no signed identities", field="identity")
+        now = await self._r.store.read(lambda tx: tx.now)
+        try:
+            return verifier.read(token, now / 1000)
+        except BadIdentity as error:
+            self._limit(f"peer:{peer_key(request.remote)}")
+            raise _unauthorized(str(error), "bad_identity", reason=error.reason) from None
 
     def _limit(self, key: str) -> None:
         wait = self._opening.take(key)
@@ -248,8 +270,8 @@ def _bad_origin(request: web.Request) -> Refused:
     return Refused(403, "bad_origin", f"a program without Origin needs the app key in {APP_KEY}")
 
 
-def _unauthorized(message: str) -> Refused:
-    refused = Refused(401, "session_expired", message)
+def _unauthorized(message: str, code: str = "session_expired", **details: Any) -> Refused:
+    refused = Refused(401, code, message, **details)
     refused.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
     return refused
 
