@@ -275,16 +275,20 @@ async def ensure_demo_agent(store: Store, path: Path) -> dict[str, str] | None:
 
 
 def _kept_credentials(path: Path) -> dict[str, str]:
+    """What the file holds, or what is written there now. It appears whole, so that nobody reads half of it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     fresh = {"email": DEMO_EMAIL, "password": secrets.token_urlsafe(12)}
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(json.dumps(fresh) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        path.hardlink_to(draft)
     except FileExistsError:
         kept = json.loads(path.read_text())
         return {"email": DEMO_EMAIL, "password": str(kept["password"])}
-    with open(descriptor, "w") as file:
-        file.write(json.dumps(fresh) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    finally:
+        draft.unlink(missing_ok=True)
     return fresh
 
 
