@@ -10,10 +10,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from .postgres import postgres_url
+from ..errors import StoreUnavailable
+from .engine import brief
+from .postgres import no_connection, postgres_url
 from .sqlite import sqlite_engine
 
 
@@ -29,13 +31,17 @@ def head_revision() -> str:
 
 
 async def migrate(url: str) -> str:
-    """Upgrades the database behind `url` to the newest schema, in one transaction; returns the revision reached."""
+    """Upgrades the database behind `url` to the newest schema, in one transaction; returns the revision reached.
+
+    Raises:
+        StoreUnavailable: the database can't be reached, is no database, is locked, or its disk is full.
+    """
     await _on_connection(url, _upgrade)
     return head_revision()
 
 
 async def current_revision(url: str) -> str | None:
-    """The revision that the database is at; None for an empty one."""
+    """The revision that the database is at; None for an empty one. Raises StoreUnavailable as `migrate` does."""
     found: list[str | None] = []
     await _on_connection(url, lambda conn: found.append(_revision(conn)))
     return found[0]
@@ -52,7 +58,19 @@ def _revision(conn: sa.Connection) -> str | None:
 
 
 async def _on_connection(url: str, job: Callable[[sa.Connection], None]) -> None:
-    parsed = make_url(url)
+    try:
+        await _run(make_url(url), job)
+    except (sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.DataError):
+        raise  # a mistake of ours in a migration, not the database's
+    except sa.exc.DBAPIError as error:
+        raise StoreUnavailable(brief(error)) from error
+    except Exception as error:
+        if not no_connection(error):
+            raise
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+async def _run(parsed: URL, job: Callable[[sa.Connection], None]) -> None:
     if parsed.get_backend_name() != "sqlite":
         engine = create_async_engine(postgres_url(parsed))
         try:

@@ -40,10 +40,12 @@ class PostgresStore:
         for attempt in range(RETRIES):
             try:
                 result, wakes = await self._once(job)
-            except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.DBAPIError) as error:
+            except sa.exc.DBAPIError as error:
                 if not _again(error) or attempt == RETRIES - 1:
                     raise _unavailable(error) from error
-            except (OSError, sa.exc.TimeoutError) as error:
+            except Exception as error:
+                if not no_connection(error):
+                    raise
                 raise StoreUnavailable(type(error).__name__) from error
             else:
                 for topic in wakes:
@@ -69,7 +71,11 @@ class PostgresStore:
             async with self._engine.connect() as plain:
                 conn = await plain.execution_options(isolation_level="REPEATABLE READ")
                 return await conn.run_sync(run)
-        except (OSError, sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        except sa.exc.DBAPIError as error:
+            raise _unavailable(error) from error
+        except Exception as error:
+            if not no_connection(error):
+                raise
             raise StoreUnavailable(type(error).__name__) from error
 
     def _now(self, conn: sa.Connection) -> int:
@@ -88,12 +94,27 @@ class PostgresStore:
 _RETRY_STATES = {"40001", "40P01"}
 
 
+def no_connection(error: Exception) -> bool:
+    """Whether no connection could be had. A server that lets nobody in is told of by the driver's own errors, which
+    SQLAlchemy wraps only once there is a connection; the driver is loaded for PostgreSQL alone, so they are known by name.
+    """
+    return isinstance(error, OSError | sa.exc.TimeoutError) or type(error).__module__.startswith("asyncpg.")
+
+
 def _again(error: sa.exc.DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in _RETRY_STATES
 
 
+# Data, constraints and statements that the server cannot take (classes 21 to 23, 42): it would not take them later either.
+_MISTAKES = {"21", "22", "23", "42"}
+
+
 def _unavailable(error: sa.exc.DBAPIError) -> Exception:
     """Failures of the connection or the server are ours to name; a violated constraint stays what it is."""
-    if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError | sa.exc.DataError):
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    # The driver itself refuses values of a wrong type, with a ValueError of its own.
+    refused = isinstance(getattr(error.orig, "__cause__", None), ValueError)
+    mistakes = sa.exc.IntegrityError | sa.exc.ProgrammingError | sa.exc.DataError
+    if refused or state[:2] in _MISTAKES or isinstance(error, mistakes):
         return error
     return StoreUnavailable(brief(error))

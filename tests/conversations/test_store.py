@@ -138,6 +138,45 @@ async def test_a_server_that_is_gone_is_said() -> None:
     await store.close()
 
 
+async def test_a_server_that_lets_nobody_in_is_said(postgres_server: str) -> None:
+    absent = make_url(postgres_server).set(database="absent").render_as_string(hide_password=False)
+    store = await open_store(absent)
+    with pytest.raises(StoreUnavailable):
+        await store.write(_keys)
+    with pytest.raises(StoreUnavailable):
+        await store.read(_keys)
+    await store.close()
+
+
+async def test_a_connection_that_breaks_in_the_middle_is_said(postgres_server: str) -> None:
+    def broken(tx: Transaction) -> None:
+        tx.conn.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        tx.conn.execute(sa.text("SELECT 1"))
+
+    store = await open_store(postgres_server)
+    with pytest.raises(StoreUnavailable):
+        await store.write(broken)
+    with pytest.raises(StoreUnavailable):
+        await store.read(broken)
+    assert await store.read(lambda tx: tx.conn.execute(sa.text("SELECT 1")).scalar()) == 1
+    await store.close()
+
+
+async def test_a_database_that_cannot_be_migrated_is_said(postgres_server: str, tmp_path: Path) -> None:
+    (tmp_path / "no.db").write_text("this is no database, however long one looks at it" * 20)
+    absent = make_url(postgres_server).set(database="absent").render_as_string(hide_password=False)
+    for url in (
+        f"sqlite:///{tmp_path}/no.db",
+        "sqlite:////proc/none/no.db",
+        absent,
+        "postgresql://u@127.0.0.1:1/x",
+    ):
+        with pytest.raises(StoreUnavailable):
+            await migrate(url)
+        with pytest.raises(StoreUnavailable):
+            await current_revision(url)
+
+
 async def test_migrations_make_exactly_the_tables_of_the_code(store: Store) -> None:
     def differences(tx: Transaction) -> list[object]:
         context = MigrationContext.configure(tx.conn)
