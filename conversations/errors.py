@@ -92,6 +92,12 @@ class AssistantRefused(AssistantError):
     """Asking again cannot help: the request itself was refused."""
 
 
+class AssistantUnusable(AssistantError):
+    """The assistant, or what keeps its answer, broke in a way that nobody foresaw."""
+
+    code = "unusable_answer"
+
+
 class LookupUnavailable(AssistantError):
     """A custom action could not be reached or failed, so the turn has no answer."""
 

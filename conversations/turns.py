@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,13 @@ import structlog
 
 from . import bus as topics
 from .control import Control
-from .errors import AssistantError, AssistantRefused, LookupUnavailable, StoreUnavailable
+from .errors import (
+    AssistantError,
+    AssistantRefused,
+    AssistantUnusable,
+    LookupUnavailable,
+    StoreUnavailable,
+)
 from .lifecycle import Lifecycle
 from .messages import ASSISTANT, rfc3339
 from .ports import Assistant, HandoffRequest, TurnRequest, TurnResult
@@ -124,8 +131,8 @@ class TurnWorker:
             await self._turn(claim)
         except StoreUnavailable:
             log.warning("turn.store_unavailable", turn=claim.turn)
-        except Exception:
-            log.exception("turn.broken", turn=claim.turn)
+        except Exception as error:
+            _log_broken(claim, error)
 
     async def _turn(self, claim: Claim) -> None:
         began = time.monotonic()
@@ -136,13 +143,20 @@ class TurnWorker:
         try:
             async with asyncio.timeout(self.limits.deadline_s):
                 result = await self.assistant.turn(_request(claim))
-        except (AssistantError, TimeoutError) as error:
-            outcome = await self.store.write(lambda tx, e=error: self.fail(tx, claim, e))  # type: ignore[misc]
-        else:
             outcome = await self.store.write(lambda tx: self.commit(tx, claim, result))
+        except (AssistantError, TimeoutError) as error:
+            outcome = await self._failed(claim, error)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # whatever it is, the customer must not wait for ever
+            _log_broken(claim, error)
+            outcome = await self._failed(claim, AssistantUnusable(type(error).__name__))
         seconds = time.monotonic() - began
         self.observe(outcome, seconds)
         log.info("turn", turn=claim.turn, outcome=outcome, attempt=claim.attempt, seconds=round(seconds, 4))
+
+    async def _failed(self, claim: Claim, error: Exception) -> str:
+        return await self.store.write(lambda tx: self.fail(tx, claim, error))
 
     # ------------------------------------------------------------ transactions
 
@@ -228,7 +242,7 @@ def _some_due(tx: Transaction) -> bool:
 def _stale(tx: Transaction, conversation: Conversation, claim: Claim, result: TurnResult) -> str | None:
     """Why the turn may not act any more: control changed (`outdated`), or another worker has it (`lost`)."""
     if conversation.epoch != claim.conversation.epoch or conversation.control is not Control.ASSISTANT:
-        turns.finish(tx, claim.turn, "outdated", _findings(result))
+        turns.outdate(tx, claim.turn, _findings(result))
         return "outdated"
     if conversation.lease != claim.lease:
         return "lost"
@@ -272,6 +286,13 @@ def _findings(result: TurnResult) -> Mapping[str, Any]:
         "effects": [dict(e) for e in result.effects],
         "handoff": wanted.reason if wanted else None,
     }
+
+
+def _log_broken(claim: Claim, error: Exception) -> None:
+    """Says what broke and where, without the error's text, which may hold what a customer wrote."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [f"{frame.filename}:{frame.lineno}" for frame in frames[-5:]]
+    log.error("turn.broken", turn=claim.turn, error=type(error).__name__, where=where)
 
 
 def _name(error: Exception) -> str:

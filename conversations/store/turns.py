@@ -137,11 +137,17 @@ def finish(
     result: Mapping[str, Any] | None = None,
     error: str | None = None,
 ) -> None:
-    """Ends a turn as `committed`, `outdated` or `failed`, with what it found out."""
+    """Ends a turn as `committed` or `failed`, with what it found out; `asked`: it will be asked again."""
     values: dict[str, Any] = {"status": status, "finished_at": tx.now, "error": error}
     if result is not None:
         values["result"] = dict(result)
     tx.conn.execute(sa.update(turns).where(turns.c.id == turn).values(values))
+
+
+def outdate(tx: Transaction, turn: str, result: Mapping[str, Any]) -> None:
+    """Ends a turn that came too late, with what it found out; one that another worker ended stays as it is."""
+    values = {"status": "outdated", "finished_at": tx.now, "error": None, "result": dict(result)}
+    tx.conn.execute(sa.update(turns).where(turns.c.id == turn, turns.c.status == "asked").values(values))
 
 
 def of_conversation(tx: Transaction, conversation: str) -> Sequence[sa.Row[Any]]:

@@ -192,6 +192,66 @@ async def test_an_answer_without_words_is_asked_once_more_and_then_people_are_ca
     assert await world.heard() == ["customer: hi", "system: queued: assistant_unavailable"]
 
 
+UNUSABLE = {
+    "a look-up that is no object": TurnResult(replies=(Text("hi"),), state={}, model="m", lookups=(5,)),  # type: ignore[arg-type]
+    "a name that no database holds": TurnResult(
+        replies=(Text("hi"),),
+        state={},
+        model="m",
+        effects=({"kind": "set_verification", "level": "order", "customer": "C1", "name": {"first": "Bo"}},),
+    ),
+}
+
+
+@pytest.mark.parametrize("answer", UNUSABLE.values(), ids=UNUSABLE)
+async def test_an_answer_that_cannot_be_kept_is_asked_again_and_then_people_are_called(
+    store: Store, clock: MovableClock, answer: TurnResult
+) -> None:
+    world = World(store, ScriptedAssistant(lambda r: answer))
+    await world.says("hi")
+    await _until_people_are_called(world, clock)
+    assert await world.heard() == ["customer: hi", "system: queued: assistant_unavailable"]
+
+
+async def test_an_assistant_that_breaks_in_an_unforeseen_way_leaves_nobody_in_silence(
+    sqlite_store: Store,
+    clock: MovableClock,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken(request: TurnRequest) -> TurnResult:
+        raise KeyError(request.text)
+
+    world = World(sqlite_store, ScriptedAssistant(broken))
+    await world.says("my secret")
+    await _until_people_are_called(world, clock)
+    assert (await world.heard())[-1] == "system: queued: assistant_unavailable"
+    logged = caplog.text + "".join(capsys.readouterr())
+    assert "KeyError" in logged
+    assert "my secret" not in logged
+
+
+async def _until_people_are_called(world: World, clock: MovableClock) -> None:
+    for _ in range(20):
+        claims = await world.worker._claim(1)
+        for claim in claims:
+            await world.worker._guarded(claim)
+        clock.advance(4)
+
+
+async def test_a_late_answer_does_not_undo_what_was_committed_of_its_turn(
+    store: Store, clock: MovableClock
+) -> None:
+    world = World(store)
+    await world.says("a human please")
+    slow = (await store.write(lambda tx: turns.claim(tx, 1, 15_000)))[0]
+    clock.advance(16)
+    await world.worker.run_due()
+    late = await store.write(lambda tx: world.worker.commit(tx, slow, echo(_asked(slow))))
+    rows = await store.read(lambda tx: turns.of_conversation(tx, slow.conversation.id))
+    assert (late, [row.status for row in rows]) == ("outdated", ["committed"])
+
+
 async def test_an_action_may_ask_for_a_person_by_an_effect(sqlite_store: Store) -> None:
     effect = {"kind": "request_handoff", "reason": "form_failed", "note": "three answers missed"}
     answer = TurnResult(state={}, model="m", effects=({"kind": "of tomorrow"}, effect))
