@@ -68,6 +68,8 @@ def up(home: Home = None, port: Port = None) -> None:
     Sets up what is missing, trains the assistant when its training data changed, then runs the action server, the
     assistant and the front door; what crashes is started again.
     """
+    from conversations.errors import StoreUnavailable
+    from frontdoor.serve import NO_DATABASE
     from frontdoor.up import CannotError
     from frontdoor.up import up as run
 
@@ -75,6 +77,9 @@ def up(home: Home = None, port: Port = None) -> None:
         raise typer.Exit(run(_settings(home, port), say))
     except CannotError as error:
         say(str(error))
+        raise typer.Exit(2) from None
+    except StoreUnavailable as error:
+        say(f"{NO_DATABASE}: {error}")
         raise typer.Exit(2) from None
 
 
@@ -179,9 +184,15 @@ def migrate(home: Home = None) -> None:
     """Bring the database of conversations up to this version. `up` does it by itself."""
     import asyncio
 
+    from conversations.errors import StoreUnavailable
     from frontdoor import setup
+    from frontdoor.serve import NO_DATABASE
 
-    revision = asyncio.run(setup.migrate(_settings(home)))
+    try:
+        revision = asyncio.run(setup.migrate(_settings(home)))
+    except StoreUnavailable as error:
+        say(f"{NO_DATABASE}: {error}")
+        raise typer.Exit(2) from None
     say(f"the database is at revision {revision}")
 
 

@@ -9,6 +9,8 @@ from frontdoor.locks import HeldError, held
 from frontdoor.logs import configure_logs
 from frontdoor.settings import Settings, SettingsError
 
+NO_DATABASE = "can't use the database of conversations (FOYER_DATABASE_URL; ./foyer doctor looks at it)"
+
 
 def serve(settings: Settings, say: Callable[[str], None]) -> int:
     """Serves until SIGTERM or Ctrl-C; gives the exit code. ``settings`` have been prepared."""
@@ -27,6 +29,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> int:
 def _run(settings: Settings, say: Callable[[str], None]) -> int:
     from aiohttp import web
 
+    from conversations.errors import StoreUnavailable
     from frontdoor.app import make_app
 
     try:
@@ -40,6 +43,9 @@ def _run(settings: Settings, say: Callable[[str], None]) -> int:
         )
     except SettingsError as error:
         say(str(error))
+        return 2
+    except StoreUnavailable as error:
+        say(f"{NO_DATABASE}: {error}")
         return 2
     except OSError as error:
         say(f"can't listen on {settings.host}:{settings.port}: {error.strerror}")

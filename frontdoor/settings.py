@@ -150,6 +150,17 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return (ROOT / value.expanduser()).resolve()
 
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        parts = urlsplit(value)
+        named = parts.path.strip("/") and parts.scheme.partition("+")[0] in {"sqlite", "postgresql"}
+        if not named or not _has_usable_port(value):
+            raise ValueError(
+                "needs the form sqlite:////folder/file.db or postgresql://user:password@host/name"
+            )
+        return value
+
     @field_validator("public_url", "actions_url")
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
@@ -206,6 +217,13 @@ class Settings(BaseSettings):
     def uses_sqlite(self) -> bool:
         """Whether the conversations live in an SQLite file, which one process alone may open."""
         return self.database_url.startswith("sqlite")
+
+
+def _has_usable_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _checked_web_address(value: str) -> str:

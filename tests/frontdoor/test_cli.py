@@ -42,6 +42,36 @@ def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, home: Path) -
     assert "FOYER_TURN_WORKERS" in refused.output
 
 
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://me:hunter2@host/db", "sqlite://", "postgresql://me:hunter2@host:here/db"]
+)
+def test_an_address_of_no_database_is_named(monkeypatch: pytest.MonkeyPatch, home: Path, url: str) -> None:
+    monkeypatch.setenv("FOYER_DATABASE_URL", url)
+    refused = foyer("migrate", "--home", home)
+    assert refused.exit_code == 2
+    assert "FOYER_DATABASE_URL" in refused.output
+    assert "hunter2" not in refused.output
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve", "agent"])
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://me:hunter2@127.0.0.1:1/db", "sqlite:////proc/none/foyer.db", "a file of something else"],
+)
+def test_a_database_that_cannot_be_used_is_said_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path, command: str, url: str
+) -> None:
+    (tmp_path / "no.db").write_text("this is no database " * 20)
+    given = url if "://" in url else f"sqlite:///{tmp_path}/no.db"
+    monkeypatch.setenv("FOYER_DATABASE_URL", given)
+    more = ("add", "ann@example.org", "--name", "Ann") if command == "agent" else ()
+    refused = foyer(command, *more, "--home", home)
+    assert (refused.exit_code, type(refused.exception)) == (2, SystemExit)
+    assert "database" in refused.output
+    assert "can't listen" not in refused.output
+    assert "hunter2" not in refused.output
+
+
 def test_an_agent_is_added_and_gets_a_new_password(home: Path) -> None:
     assert foyer("migrate", "--home", home).exit_code == 0
     words = ("agent", "add", "ann@example.org", "--name", "Ann", "--role", "supervisor", "--queue", "billing")
