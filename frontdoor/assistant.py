@@ -62,12 +62,13 @@ async def _json(response: aiohttp.ClientResponse) -> Mapping[str, Any]:
 def _refusal(status: int, body: Mapping[str, Any]) -> AssistantError:
     problem = body.get("error")
     error = problem if isinstance(problem, dict) else {}
-    details = error.get("details") or {}
+    found = error.get("details")
+    details = found if isinstance(found, dict) else {}
     if error.get("code") == "action_failed":
         return LookupUnavailable(
             f"action {details.get('action')} failed",
-            tuple(details.get("lookups") or ()),
-            tuple(details.get("effects") or ()),
+            _objects(details, "lookups"),
+            _objects(details, "effects"),
         )
     if status in (400, 401, 403, 404, 413, 422):
         return AssistantRefused(f"the assistant refused the turn: {status} {error.get('code', '')}".strip())
@@ -77,21 +78,37 @@ def _refusal(status: int, body: Mapping[str, Any]) -> AssistantError:
 def _result(body: Mapping[str, Any], turn: str) -> TurnResult:
     if body.get("turn") != turn:
         raise AssistantError("the assistant answered another turn")
+    if "replies" not in body or "state" not in body:
+        raise AssistantError("replies or state are missing from the assistant's answer")
     try:
-        handoff = body.get("handoff")
+        handoff = _object(body, "handoff")
         return TurnResult(
-            replies=tuple(content_from_json(c) for c in body["replies"][:MAX_REPLIES]),
-            state=body["state"],
+            replies=tuple(content_from_json(c) for c in _objects(body, "replies")[:MAX_REPLIES]),
+            state=_object(body, "state"),
             model=body.get("model"),
-            understanding=body.get("understanding") or {},
-            slots=body.get("slots") or {},
-            form=body.get("form"),
-            actions=tuple(body.get("actions") or ()),
-            lookups=tuple(body.get("lookups") or ()),
-            effects=tuple(body.get("effects") or ()),
+            understanding=_object(body, "understanding") or {},
+            slots=_object(body, "slots") or {},
+            form=_object(body, "form"),
+            actions=_objects(body, "actions"),
+            lookups=_objects(body, "lookups"),
+            effects=_objects(body, "effects"),
             handoff=HandoffRequest(handoff["reason"], handoff.get("queue"), handoff.get("note"))
             if handoff
             else None,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise AssistantError("the assistant's answer does not keep the turn protocol") from error
+
+
+def _object(body: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    found = body.get(name)
+    if found is not None and not isinstance(found, dict):
+        raise AssistantError(f"{name} in the assistant's answer is not an object")
+    return found
+
+
+def _objects(body: Mapping[str, Any], name: str) -> tuple[dict[str, Any], ...]:
+    found = body.get(name) or ()
+    if not isinstance(found, list | tuple) or not all(isinstance(one, dict) for one in found):
+        raise AssistantError(f"{name} in the assistant's answer is not a list of objects")
+    return tuple(found)
