@@ -97,7 +97,7 @@ def build(parts: Parts) -> web.Application:
     connectors.check_names()
     webchat.setup(
         app,
-        _webchat_config(settings),
+        _webchat_config(settings, store.dialect),
         store,
         Intake(silence_ms),
         lifecycle,
@@ -170,8 +170,10 @@ def derived_key(settings: Settings, purpose: str) -> bytes:
     return hashlib.blake2b(purpose.encode(), key=secret[:64], digest_size=32).digest()
 
 
-def _webchat_config(settings: Settings) -> webchat.WebchatConfig:
+def _webchat_config(settings: Settings, dialect: str) -> webchat.WebchatConfig:
     return webchat.WebchatConfig(
+        # Only PostgreSQL may have other front doors, whose wake-ups this one does not hear.
+        sweep_seconds=30.0 if dialect == "sqlite" else 1.0,
         key=derived_key(settings, "web chat session"),
         origins=settings.chat_origins,
         app_key=settings.chat_app_key.get_secret_value(),
