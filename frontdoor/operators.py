@@ -54,8 +54,11 @@ class Operators:
     async def render_metrics(self, request: web.Request) -> web.Response:
         """For Prometheus: with the token, or from loopback when none is set."""
         token = self._settings.metrics_token.get_secret_value()
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        allowed = hmac.compare_digest(given.encode(), token.encode()) if token else is_local(request)
+        # What is no UTF-8 in a header arrives as lone surrogates.
+        given = (
+            request.headers.get("Authorization", "").removeprefix("Bearer ").encode(errors="surrogateescape")
+        )
+        allowed = hmac.compare_digest(given, token.encode()) if token else is_local(request)
         if not allowed:
             return error_response(401, "unauthorized", "Metrics need the token, or a request from loopback.")
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})

@@ -46,7 +46,7 @@ class Tokens:
             return None
         try:
             body = jwt.decode(token, self._key, algorithms=["HS256"]).claims
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, TypeError):
             return None
         return _claims(body) if body.get("aud") == AUDIENCE else None
 

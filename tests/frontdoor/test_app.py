@@ -108,9 +108,14 @@ async def test_metrics_are_for_loopback_or_for_the_token(sqlite_store: Store, tm
     guarded = await _client(_settings(tmp_path, metrics_token="t0ken"), sqlite_store)
     statuses = [
         (await guarded.get("/metrics", headers=headers)).status
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer t0ken"})
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": "Bearer \udcff"},
+            {"Authorization": "Bearer t0ken"},
+        )
     ]
-    assert statuses == [401, 401, 200]
+    assert statuses == [401, 401, 401, 200]
     await guarded.close()
 
 

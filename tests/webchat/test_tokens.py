@@ -49,6 +49,13 @@ def test_a_token_without_signature_is_nothing() -> None:
     assert TOKENS.read(f"{head}.{body}.") is None
 
 
+@pytest.mark.parametrize("more", [{"crit": 1}, {"crit": ["b64"], "b64": False}, {"kid": 1}, {"typ": []}])
+def test_a_header_of_the_wrong_shape_is_nothing(more: dict[str, object]) -> None:
+    _, body, signature = TOKENS.sign(CLAIMS).split(".")
+    head = base64.urlsafe_b64encode(json.dumps({"alg": "HS256"} | more).encode()).decode().rstrip("=")
+    assert TOKENS.read(f"{head}.{body}.{signature}") is None
+
+
 @pytest.mark.parametrize(
     "claims",
     [
