@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import os
 from collections.abc import Callable, Sequence
@@ -44,7 +45,7 @@ from actions.directory import (
     Verification,
 )
 from actions.reading import normal_email, normal_postcode
-from actions.tables import attempts, customers, invoices, metadata, orders, shipments
+from actions.tables import attempts, customers, invoices, metadata, orders, proofs, shipments
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -60,10 +61,14 @@ _THREADS = 4
 
 @dataclass(frozen=True)
 class Limits:
-    """How many failed attempts are let through within `window`, across conversations."""
+    """How many failed attempts are let through within `window`, across conversations.
+
+    A source is cheap where a customer may begin new chats; an order and a proof are not.
+    """
 
     per_order: int = 10
     per_source: int = 20
+    per_proof: int = 10
     window: timedelta = timedelta(hours=1)
 
 
@@ -243,7 +248,8 @@ def _verify(connection: Connection, attempt: Attempt, limits: Limits) -> Verific
     else:
         found = _matching_customer(connection, attempt)
         outcome = Outcome.VERIFIED if found else Outcome.REFUSED
-    connection.execute(delete(attempts).where(attempts.c.at < at - _KEEP_ATTEMPTS.total_seconds()))
+    for table in (attempts, proofs):
+        connection.execute(delete(table).where(table.c.at < at - _KEEP_ATTEMPTS.total_seconds()))
     connection.execute(
         insert(attempts).values(
             turn=attempt.turn,
@@ -255,13 +261,17 @@ def _verify(connection: Connection, attempt: Attempt, limits: Limits) -> Verific
             customer=found["id"] if found else None,
         )
     )
+    connection.execute(
+        insert(proofs).values(turn=attempt.turn, proof=_fingerprint(attempt), at=at, outcome=str(outcome))
+    )
     return _verification(outcome, attempt.method, found)
 
 
 def _one_at_a_time(connection: Connection, attempt: Attempt) -> None:
-    """Attempts at one order, or from one source, are counted one after the other. (SQLite has one writer anyway.)"""
+    """Attempts at one order, from one source or with one proof are counted one after the other, and always locked in
+    this order. (SQLite has one writer anyway.)"""
     if connection.dialect.name == "postgresql":
-        for key in (attempt.order_number, attempt.source or attempt.turn):
+        for key in (attempt.order_number, attempt.source or attempt.turn, _fingerprint(attempt)):
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:key))"), {"key": key})
 
 
@@ -283,12 +293,33 @@ def _too_many(connection: Connection, attempt: Attempt, limits: Limits, at: floa
         .where(attempts.c.outcome == str(Outcome.REFUSED), attempts.c.at > at - limits.window.total_seconds())
     )
     by_order = connection.execute(recent.where(attempts.c.order_number == attempt.order_number)).scalar_one()
-    if by_order >= limits.per_order:
+    if (
+        by_order >= limits.per_order
+        or _failed_with_proof(connection, attempt, limits, at) >= limits.per_proof
+    ):
         return True
     if attempt.source is None:
         return False
     by_source = connection.execute(recent.where(attempts.c.source == attempt.source)).scalar_one()
     return bool(by_source >= limits.per_source)
+
+
+def _failed_with_proof(connection: Connection, attempt: Attempt, limits: Limits, at: float) -> int:
+    query = (
+        select(func.count())
+        .select_from(proofs)
+        .where(
+            proofs.c.proof == _fingerprint(attempt),
+            proofs.c.outcome == str(Outcome.REFUSED),
+            proofs.c.at > at - limits.window.total_seconds(),
+        )
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _fingerprint(attempt: Attempt) -> str:
+    normal = normal_email if attempt.method == "email" else normal_postcode
+    return hashlib.sha256(f"{attempt.method}:{normal(attempt.proof)}".encode(errors="replace")).hexdigest()
 
 
 def _matching_customer(connection: Connection, attempt: Attempt) -> RowMapping | None:

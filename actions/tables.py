@@ -72,6 +72,18 @@ attempts = Table(
     Index("attempts_by_time", "at"),
 )
 
+# What was shown in each attempt, as a hash: who knows one proof must not try it on every order number.
+proofs = Table(
+    "verification_proofs",
+    metadata,
+    Column("turn", String(80), primary_key=True),
+    Column("proof", String(64), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Index("proofs_by_proof", "proof", "at"),
+    Index("proofs_by_time", "at"),
+)
+
 facts = Table(
     "facts",
     metadata,

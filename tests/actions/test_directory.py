@@ -95,7 +95,7 @@ async def test_the_same_turn_at_the_same_moment_counts_once(accounts_url: str) -
 
 
 async def test_attempts_at_one_order_are_limited_across_conversations_and_sources(accounts_url: str) -> None:
-    directory = SqlDirectory(accounts_url, Limits(per_order=3, per_source=100), today=today)
+    directory = SqlDirectory(accounts_url, Limits(per_order=3, per_source=100, per_proof=100), today=today)
     known, other = (await directory.sample(2))[:2]
     wrong = [attempt(known, f"t{n}", proof="x@example.com", source=f"address-{n}") for n in range(4)]
 
@@ -109,7 +109,7 @@ async def test_attempts_at_one_order_are_limited_across_conversations_and_source
 
 
 async def test_attempts_from_one_source_are_limited_across_orders(accounts_url: str) -> None:
-    directory = SqlDirectory(accounts_url, Limits(per_order=100, per_source=3), today=today)
+    directory = SqlDirectory(accounts_url, Limits(per_order=100, per_source=3, per_proof=100), today=today)
     known = (await directory.sample(1))[0]
     guesses = [attempt(known, f"t{n}", order_number=f"FY-00000{n}") for n in range(4)]
 
@@ -120,8 +120,26 @@ async def test_attempts_from_one_source_are_limited_across_orders(accounts_url: 
     await directory.close()
 
 
+async def test_a_known_proof_cannot_be_tried_on_one_order_number_after_another(accounts_url: str) -> None:
+    directory = SqlDirectory(accounts_url, Limits(per_proof=3), today=today)
+    known, other = (await directory.sample(2))[:2]
+    guesses = [
+        attempt(known, f"t{n}", order_number=f"FY-00000{n}", source=f"new chat {n}", proof=spelt)
+        for n, spelt in enumerate((known.email, known.email.upper(), f" {known.email}", known.email))
+    ]
+
+    assert await outcomes(directory, guesses) == [Outcome.REFUSED] * 3 + [Outcome.BLOCKED]
+    assert (await directory.verify(attempt(known, "t5", source="new chat 5"))).outcome == Outcome.BLOCKED
+    by_postcode = attempt(known, "t6", source="new chat 6", method="postcode", proof=known.postcode)
+    assert (await directory.verify(by_postcode)).outcome == Outcome.VERIFIED
+    assert (await directory.verify(attempt(other, "t7", source="new chat 7"))).outcome == Outcome.VERIFIED
+    later = NOON + timedelta(hours=1, seconds=1)
+    assert (await directory.verify(attempt(known, "t8", at=later))).outcome == Outcome.VERIFIED
+    await directory.close()
+
+
 async def test_attempts_at_the_same_moment_do_not_slip_past_the_limit(accounts_url: str) -> None:
-    directory = SqlDirectory(accounts_url, Limits(per_order=3, per_source=100), today=today)
+    directory = SqlDirectory(accounts_url, Limits(per_order=3, per_source=100, per_proof=100), today=today)
     known = (await directory.sample(1))[0]
     wrong = [attempt(known, f"t{n}", proof="x@example.com", source=f"address-{n}") for n in range(10)]
 
