@@ -22,7 +22,9 @@ def chromium() -> str:
     """Where chromium is."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
-        pytest.exit("missing: chromium, which the browser tests need (Debian: apt-get install chromium)", returncode=2)
+        pytest.exit(
+            "missing: chromium, which the browser tests need (Debian: apt-get install chromium)", returncode=2
+        )
     return found
 
 
@@ -100,7 +102,10 @@ async def open_context(browser: Browser, house: House) -> AsyncIterator[OpenCont
     opened: list[tuple[BrowserContext, Watch]] = []
 
     async def new(**options: Any) -> tuple[BrowserContext, Watch]:
-        settings: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"} | options
+        settings: dict[str, Any] = {
+            "viewport": {"width": 1440, "height": 900},
+            "reduced_motion": "reduce",
+        } | options
         context = await browser.new_context(base_url=house.url, locale="en-GB", **settings)
         context.set_default_timeout(15_000)
         watch = Watch(house.url)
@@ -112,5 +117,3 @@ async def open_context(browser: Browser, house: House) -> AsyncIterator[OpenCont
     for context, watch in opened:
         await context.close()
         watch.check()
-
-

@@ -82,7 +82,9 @@ class DeskPage:
 
     async def must_fit(self) -> None:
         """Nothing reaches beyond the window's sides."""
-        wide = await self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        wide = await self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         assert wide <= 0, f"{wide} pixels too wide"
         found = await self.page.evaluate(OVERHANGING)
         assert found == [], found

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from aiohttp import web
 from pydantic import SecretStr
 
-from conversations.bus import LocalBus
+from conversations.bus import LocalBus, thread_topic
 from conversations.intake import Intake
 from conversations.lifecycle import Lifecycle
 from conversations.messages import Accepted, Author, AuthorKind, Choice, Inbound, Sender, Text
@@ -31,6 +31,8 @@ from handoff.room import HandoffRoom
 from tests.story.installation import free_port
 
 PASSWORD = "correct horse battery staple"
+SENTENCE = "Thank you, that helps. One more thing: can the second parcel go to another address instead?"
+WORDS = SENTENCE.split()
 
 Answer = Callable[[TurnRequest], TurnResult]
 
@@ -58,20 +60,35 @@ def answer(request: TurnRequest) -> TurnResult:
         )
         return _result("order_status", 0.93, reply)
     if "lawyer" in said:
-        return _result("complaint", 0.71, handoff=HandoffRequest("sensitive_topic", note="A lawyer was mentioned."))
-    return _result("nlu_fallback", 0.34, Text("I'm sorry, I did not get that. Could you say it in other words?"))
+        return _result(
+            "complaint", 0.71, handoff=HandoffRequest("sensitive_topic", note="A lawyer was mentioned.")
+        )
+    return _result(
+        "nlu_fallback", 0.34, Text("I'm sorry, I did not get that. Could you say it in other words?")
+    )
 
 
-def _result(intent: str, confidence: float, *replies: Text, handoff: HandoffRequest | None = None) -> TurnResult:
-    intents = [{"name": intent, "confidence": confidence}, {"name": "bill", "confidence": (1 - confidence) / 2}]
+def _result(
+    intent: str, confidence: float, *replies: Text, handoff: HandoffRequest | None = None
+) -> TurnResult:
+    intents = [
+        {"name": intent, "confidence": confidence},
+        {"name": "bill", "confidence": (1 - confidence) / 2},
+    ]
     return TurnResult(
-        replies=replies, state={}, model="scripted", understanding={"intents": intents, "entities": []}, handoff=handoff
+        replies=replies,
+        state={},
+        model="scripted",
+        understanding={"intents": intents, "entities": []},
+        handoff=handoff,
     )
 
 
 def _found(request: TurnRequest) -> TurnResult:
     return TurnResult(
-        replies=(Text("Thank you. Your parcel has left our warehouse and should arrive on Tuesday, 3 February."),),
+        replies=(
+            Text("Thank you. Your parcel has left our warehouse and should arrive on Tuesday, 3 February."),
+        ),
         state={},
         model="scripted",
         understanding={
@@ -168,32 +185,34 @@ class House:
 
     async def full(self, agent: Agent, open_conversations: int, each: int) -> None:
         """Gives the agent so many conversations with so many messages each, written straight into the store."""
-        lifecycle = Lifecycle(HandoffRoom())
-        room, intake = HandoffRoom(), Intake(10**9)
-        words = "Thank you, that helps. One more thing: can the second parcel go to another address instead?".split()
-
-        def job(number: int) -> Callable[[Transaction], None]:
-            def one(tx: Transaction) -> None:
-                sender = Sender("main", "webchat", f"full-{number}", name=f"Customer {number:03}", outbox=False)
-                accepted = intake.accept(tx, Inbound(sender, f"full-{number}-1", "I need a person, please."))
-                thread = threads.lock(tx, accepted.thread)
-                conversation = conversations.lock(tx, accepted.conversation)
-                conversation = lifecycle.escalate(tx, thread, conversation, HandoffRequest("customer_asked"))
-                found = tx.conn.execute(
-                    sa.select(handoffs.c.id).where(handoffs.c.conversation_id == conversation.id)
-                ).scalar_one()
-                room.accept(tx, found, agent)
-                conversation = conversations.lock(tx, accepted.conversation)
-                for at in range(each - 3):
-                    mine = at % 3 == 1
-                    author = Author(AuthorKind.AGENT, agent.name, agent.id) if mine else Author(AuthorKind.CUSTOMER)
-                    text = " ".join(words[: 3 + (at * 7 + number) % len(words)]) + f" ({at})"
-                    messages.append(tx, thread, conversation, Draft(author, Text(text)))
-
-            return one
-
         for number in range(open_conversations):
-            await self.store.write(job(number))
+            await self.full_one(agent, f"full-{number}", each, f"Customer {number:03}")
+
+    async def full_one(self, agent: Agent, address: str, count: int, name: str = "A long story") -> None:
+        """Gives the agent one conversation with so many messages."""
+        room, intake = HandoffRoom(), Intake(10**9)
+        lifecycle = Lifecycle(room)
+        sender = Sender("main", "webchat", address, name=name, outbox=False)
+
+        def job(tx: Transaction) -> None:
+            accepted = intake.accept(tx, Inbound(sender, f"{address}-1", "I need a person, please."))
+            thread = threads.lock(tx, accepted.thread)
+            conversation = conversations.lock(tx, accepted.conversation)
+            lifecycle.escalate(tx, thread, conversation, HandoffRequest("customer_asked"))
+            mine = handoffs.c.conversation_id == conversation.id
+            room.accept(tx, tx.conn.execute(sa.select(handoffs.c.id).where(mine)).scalar_one(), agent)
+            conversation = conversations.lock(tx, accepted.conversation)
+            for at in range(count - 3):
+                author = Author(AuthorKind.CUSTOMER)
+                if at % 3 == 1:
+                    author = Author(AuthorKind.AGENT, agent.name, agent.id)
+                words = WORDS[: 3 + at * 7 % len(WORDS)]
+                messages.append(tx, thread, conversation, Draft(author, Text(f"{' '.join(words)} ({at})")))
+
+        await self.store.write(job)
+
+    async def conversation_of(self, address: str) -> str:
+        return (await self.customer(address).conversation()).id
 
 
 @dataclass
@@ -247,9 +266,5 @@ class Customer:
         return await self.house.store.write(job)
 
     async def types(self) -> None:
-        from conversations.bus import thread_topic
-
         thread = (await self.conversation()).thread_id
         self.house.store.bus.publish(thread_topic(thread), {"type": "typing", "author": {"kind": "customer"}})
-
-

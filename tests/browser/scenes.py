@@ -46,7 +46,9 @@ async def quiet(house: House, context: BrowserContext) -> Page:
 async def queue(house: House, context: BrowserContext) -> Page:
     """Four wait, and the agent is away."""
     await house.hire("Ada Byron", "agent", "supervisor")
-    await house.customer("mara").says("Where is my order?", "It is FY-104233, LS1 4DY", "I want to talk to a human")
+    await house.customer("mara").says(
+        "Where is my order?", "It is FY-104233, LS1 4DY", "I want to talk to a human"
+    )
     await house.customer("b").says("asdf ghjk", "I need a person please")
     await house.customer("c").says("My lawyer will hear of this")
     await house.customer("d").says("human")
@@ -73,8 +75,12 @@ async def conversation(house: House, context: BrowserContext) -> Page:
     await desk.accepts_the_next()
     await mara.writes("Hello? It said Tuesday, but I will not be at home.")
     await desk.sees("Hello? It said Tuesday, but I will not be at home.")
-    await desk.writes("Hello Mara, this is Ada. Shall it go to your neighbour, or to a parcel shop close to you?")
-    await desk.sees("Hello Mara, this is Ada. Shall it go to your neighbour, or to a parcel shop close to you?")
+    await desk.writes(
+        "Hello Mara, this is Ada. Shall it go to your neighbour, or to a parcel shop close to you?"
+    )
+    await desk.sees(
+        "Hello Mara, this is Ada. Shall it go to your neighbour, or to a parcel shop close to you?"
+    )
     await page.get_by_role("radio", name="Note").check(force=True)
     await desk.writes("Northline can redirect until Monday noon.")
     await expect(page.get_by_role("log").get_by_text("Northline can redirect")).to_be_visible()

@@ -47,6 +47,8 @@ export class Desk {
   /** The e-mail address of whoever's session ended here. */
   lastEmail = $state("");
   busy = $state.raw<ReadonlySet<string>>(new Set());
+  /** A conversation that was just accepted here: whoever did goes on in its field. */
+  accepted = $state<string | null>(null);
 
   readonly api = new Api((path, init) => fetch(path, init));
   private readonly stream: Stream;
@@ -101,6 +103,7 @@ export class Desk {
     const handoff = this.state.handoffs.find((one) => one.conversation === id) ?? null;
     if (mine) return { conversation: id, role: "mine", mine, handoff };
     if (handoff?.state === "queued") return { conversation: id, role: "waiting", mine: null, handoff };
+    if (handoff?.accepted_by === this.state.me.id) return { conversation: id, role: "mine", mine: null, handoff };
     if (handoff) return { conversation: id, role: "colleague", mine: null, handoff };
     return this.ended?.conversation === id ? this.ended : null;
   });
@@ -245,7 +248,7 @@ export class Desk {
     }
     if (this.selected === handoff.conversation) {
       if (!this.state?.handoffs.some((one) => one.id === handoff.id)) this.leave(before, handoff);
-      else if (this.contexts.has(handoff.id)) void this.loadContext(handoff.id);
+      else if (handoff.accepted_by === this.me?.id && this.contexts.has(handoff.id)) void this.loadContext(handoff.id);
     }
   }
 
@@ -479,6 +482,7 @@ export class Desk {
     const accepted = await this.tried("accept", () => this.api.accept(handoff.id), handoff.id);
     if (!accepted) return;
     this.select(handoff.conversation);
+    this.accepted = handoff.conversation;
     // Turns that were under way may still have found something out.
     setTimeout(() => void this.loadContext(handoff.id), LATER_LOOKUPS_MS);
   }

@@ -121,8 +121,8 @@ export function view(talk: Talk, dress: Dress, box: Box, toggled: (open: boolean
       "section",
       { class: "panel", part: "panel", id: "panel", role: "dialog", "aria-label": dress.title, onkeydown: (event: KeyboardEvent) => keyInPanel(event) },
       el(
-        "header",
-        { part: "header" },
+        "div",
+        { class: "head", part: "header" },
         face,
         el("div", { class: "who" }, el("h2", { dir: "auto" }, dress.title), stateLine),
         moreButton,
@@ -297,7 +297,7 @@ export function view(talk: Talk, dress: Dress, box: Box, toggled: (open: boolean
     if (entry.kind === "day") return el("div", { class: "day" }, moments.day(entry.at, Date.now()));
     if (entry.kind === "notice") return el("p", { class: "notice", dir: "auto" }, entry.text);
     const who = nameOf(entry);
-    const bubble = el("div", { class: "bubble", dir: "auto" }, el("span", { class: "sr" }, `${say("says", { name: short(who) })} `));
+    const bubble = el("div", { class: "bubble", dir: "auto" }, el("span", { class: "sr" }, `${short(who)}: `));
     for (const piece of pieces(entry.text)) {
       const link = piece.href && el("a", { href: piece.href, target: "_blank", rel: "noopener noreferrer nofollow" }, piece.text);
       bubble.append(link || piece.text);

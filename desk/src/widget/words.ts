@@ -19,7 +19,6 @@ const en = {
   you: "You",
   assistant: "Assistant",
   agent: "Agent",
-  says: "{name} says:",
   sending: "Sending…",
   sent: "Sent",
   read: "Seen",
