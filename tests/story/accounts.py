@@ -15,3 +15,13 @@ def rows(database: Path, query: str, *values: Any) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(query, values)]
     finally:
         connection.close()
+
+
+def an_order_on_its_way(database: Path) -> dict[str, Any]:
+    """One order that a carrier has, with what its customer knows: `number, email, postcode, name, carrier`."""
+    query = (
+        "SELECT o.number, o.customer, o.state, c.email, c.postcode, c.name, s.carrier FROM orders o"
+        " JOIN customers c ON c.id = o.customer JOIN shipments s ON s.order_number = o.number"
+        " WHERE s.state = 'in_transit' ORDER BY o.number LIMIT 1"
+    )
+    return rows(database, query)[0]

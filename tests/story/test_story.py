@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.story import clients
-from tests.story.accounts import rows
+from tests.story.accounts import an_order_on_its_way
 from tests.story.clients import Customer
 from tests.story.installation import Installation
 
@@ -18,18 +18,9 @@ Start = Callable[..., Awaitable[Installation]]
 pytestmark = pytest.mark.timeout(400)
 
 
-def _an_order_on_its_way(installation: Installation) -> dict[str, Any]:
-    query = (
-        "SELECT o.number, o.customer, o.state, c.email, c.postcode, c.name, s.carrier FROM orders o"
-        " JOIN customers c ON c.id = o.customer JOIN shipments s ON s.order_number = o.number"
-        " WHERE s.state = 'in_transit' ORDER BY o.number LIMIT 1"
-    )
-    return rows(installation.accounts, query)[0]
-
-
 async def test_from_where_is_my_order_to_an_agent_and_back(start: Start, database_url: str) -> None:
     installation = await start(FOYER_DATABASE_URL=database_url)
-    order = _an_order_on_its_way(installation)
+    order = an_order_on_its_way(installation.accounts)
     async with (
         clients.customer(installation.url, installation.app_key) as customer,
         clients.agent(installation.url, **installation.demo_agent) as agent,
@@ -117,7 +108,7 @@ async def test_rasa_and_the_actions_go_in_mid_conversation_and_every_message_has
     start: Start,
 ) -> None:
     installation = await start(FOYER_ASSISTANT_PATIENCE="40")
-    order = _an_order_on_its_way(installation)
+    order = an_order_on_its_way(installation.accounts)
     async with clients.customer(installation.url, installation.app_key) as customer:
         await _proves_who_they_are(customer, order)
         assert installation.kill("actions")
@@ -130,7 +121,7 @@ async def test_rasa_and_the_actions_go_in_mid_conversation_and_every_message_has
 
 async def test_the_account_database_is_locked_and_the_customer_hears_so(start: Start) -> None:
     installation = await start()
-    order = _an_order_on_its_way(installation)
+    order = an_order_on_its_way(installation.accounts)
     blocker = sqlite3.connect(installation.accounts, isolation_level=None)
     async with (
         clients.customer(installation.url, installation.app_key) as customer,
