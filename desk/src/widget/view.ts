@@ -215,7 +215,7 @@ export function view(talk: Talk, dress: Dress, box: Box, toggled: (open: boolean
   function drawHead(chat: Chat): void {
     const agent = chat.control === "agent" ? chat.agent || say("agent") : "";
     const state =
-      chat.link === "connecting"
+      chat.link === "connecting" || chat.link === "off"
         ? say("connecting")
         : agent
           ? say("subAgent", { name: short(agent) })
