@@ -123,6 +123,15 @@ def node_command(program: str, *arguments: str) -> tuple[str, ...]:
     )
 
 
+def has_node() -> bool:
+    """Whether there is a Node.js that can build the pages."""
+    try:
+        node_command("npm")
+    except FrontendError:
+        return False
+    return True
+
+
 def node_environment() -> dict[str, str]:
     """The caller's environment for npm: without our settings, and with the folder of `node` first on the PATH."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}

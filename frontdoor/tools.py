@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from frontdoor import frontend
 from frontdoor.settings import ROOT, Settings
 from frontdoor.up import (
     BOT_PYTHON,
@@ -82,11 +83,39 @@ def checks(settings: Settings) -> list[Check]:
         Check("types in bot/ (mypy)", module("mypy", *how, *bot), "mend the types", own),
         Check("training data", bot_module("bot.train", "--validate"), remedy, bot_environment(settings)),
     ]
-    return found
+    return found + frontend_checks()
+
+
+def frontend_checks() -> list[Check]:
+    """The gates of the pages. Raises FrontendError when there is no Node.js."""
+    remedy = "mend the named file under desk/"
+    gates = [
+        ("lint (eslint)", "lint", remedy),
+        ("types of components (svelte-check)", "svelte-check", remedy + "; a protocol may have changed"),
+        ("types of scripts (tsc)", "tsc", remedy + "; a protocol may have changed"),
+        ("size of the widget", "size", "the widget must stay within its budget (desk/scripts/size.mjs)"),
+    ]
+    environment = frontend.node_environment()
+    return [
+        Check(f"desk: {name}", frontend.run_script(script), remedy, environment)
+        for name, script, remedy in gates
+    ]
+
+
+def built(say: Say) -> bool:
+    """Whether the pages are built from the sources as they are; says why not."""
+    try:
+        frontend.build_if_changed(say)
+    except frontend.FrontendError as error:
+        say(str(error))
+        return False
+    return True
 
 
 def run_checks(settings: Settings, say: Say) -> int:
     """Runs every gate, shows what each finds; 1 when any found something, 2 when a tool is missing."""
+    if not built(say):
+        return 1 if frontend.has_node() else 2
     failed = []
     for check in checks(settings):
         started = time.monotonic()
@@ -145,6 +174,11 @@ def run_tests(arguments: Sequence[str], here: Path, say: Say) -> int:
     options, main, bot = split_test_arguments(arguments, here)
     every = not main and not bot
     codes = []
+    if every:
+        if not built(say):
+            return 2
+        say("tests of the pages' scripts")
+        codes.append(_vitest())
     if every or main:
         say("tests of the front door and its rooms")
         codes.append(_pytest(module("pytest", *options, *main)))
@@ -155,6 +189,11 @@ def run_tests(arguments: Sequence[str], here: Path, say: Say) -> int:
         say("tests inside Rasa's environment")
         codes.append(_pytest(bot_module("pytest", *(() if every else options), *(bot or ["bot/tests"]))))
     return max(codes, default=2)
+
+
+def _vitest() -> int:
+    code = subprocess.run(frontend.run_script("test"), cwd=ROOT, env=frontend.node_environment()).returncode
+    return code if code in {0, 1} else 2
 
 
 def _pytest(command: Sequence[str]) -> int:

@@ -418,6 +418,7 @@ async def test_colours_follow_the_system_or_a_choice(house: House, open_context:
     background = "getComputedStyle(document.body).backgroundColor"
     dark = await desk.page.evaluate(background)
     await desk.page.get_by_role("button", name="Colours").click()
+    await expect(desk.page.get_by_role("button", name="Colours: Light")).to_be_visible()
     light = await desk.page.evaluate(background)
     assert dark != light
     await desk.page.reload()
