@@ -58,10 +58,14 @@ def next_due(tx: Transaction) -> int | None:
 
 
 def release_all(tx: Transaction) -> int:
-    """Makes every leased conversation due now. For a store that only this process uses, at its start."""
+    """Makes every leased conversation due now, and what is due later too: the clock may have been set back since.
+
+    For a store that only this process uses, at its start.
+    """
+    waiting = sa.or_(conversations.c.lease.is_not(None), conversations.c.due_at > tx.now)
     done = tx.conn.execute(
         sa.update(conversations)
-        .where(conversations.c.due_at.is_not(None), conversations.c.lease.is_not(None))
+        .where(conversations.c.due_at.is_not(None), waiting)
         .values(lease=None, due_at=tx.now)
     )
     return done.rowcount

@@ -239,6 +239,23 @@ async def _until_people_are_called(world: World, clock: MovableClock) -> None:
         clock.advance(4)
 
 
+async def test_a_clock_that_was_set_back_keeps_no_retry_waiting_after_a_restart(
+    sqlite_store: Store, clock: MovableClock
+) -> None:
+    def gone(_: TurnRequest) -> TurnResult:
+        raise AssistantError("gone")
+
+    world = World(sqlite_store, ScriptedAssistant(gone))
+    await world.says("hi")
+    assert await world.worker.run_due() == 1
+    clock.advance(-3600)
+    world.assistant.answer = echo
+    assert await world.worker.run_due() == 0
+    assert await sqlite_store.write(turns.release_all) == 1
+    assert await world.worker.run_due() == 1
+    assert (await world.heard())[-1] == "assistant: echo hi"
+
+
 async def test_a_late_answer_does_not_undo_what_was_committed_of_its_turn(
     store: Store, clock: MovableClock
 ) -> None:
