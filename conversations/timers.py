@@ -15,6 +15,8 @@ from .store.timers import Timer
 log = structlog.get_logger(__name__)
 
 POLL_S = 1.0
+AGAIN_MS = 60_000
+"""When a timer whose handler broke is tried again."""
 
 Handler = Callable[[Transaction, Timer], None]
 
@@ -45,9 +47,18 @@ class TimerWorker:
     async def run_due(self) -> int:
         """Fires every timer that is due now; returns how many."""
         fired = 0
-        while await self._one_is_due() and await self.store.write(self._fire):
+        while await self._one_is_due() and await self._next():
             fired += 1
         return fired
+
+    async def _next(self) -> bool:
+        try:
+            return await self.store.write(self._fire)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # an error's text may hold what a customer wrote
+            log.error("timer.broken", error=type(error).__name__)  # noqa: TRY400
+            return await self.store.write(_postpone)
 
     async def _one_is_due(self) -> bool:
         def due(tx: Transaction) -> bool:
@@ -69,3 +80,12 @@ class TimerWorker:
     async def _chores(self) -> None:
         for chore in self.chores:
             await self.store.write(chore)
+
+
+def _postpone(tx: Transaction) -> bool:
+    """Puts the timer that broke behind the others, so that it holds nobody up; it is tried again."""
+    due = timers.take_due(tx, 1)
+    for timer in due:
+        again = tx.now + AGAIN_MS
+        conversations.set_timer(tx, timer.kind, timer.conversation_id, again, timer.epoch, timer.attempt + 1)
+    return bool(due)

@@ -256,7 +256,7 @@ def _request(claim: Claim) -> TurnRequest:
         "locale": claim.locale,
         "now": rfc3339(claim.asked_at),
         "source": f"{conversation.account}:{conversation.channel}:{claim.address}",
-        "customer": {"id": conversation.customer_id},
+        "customer": {"id": conversation.customer_id, "name": claim.customer_name},
         "verification": from_stored(conversation.verification, claim.asked_at),
     }
     return TurnRequest(

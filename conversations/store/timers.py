@@ -28,7 +28,7 @@ def take_due(tx: Transaction, limit: int) -> Sequence[Timer]:
     query = (
         sa.select(timers)
         .where(timers.c.due_at <= tx.now)
-        .order_by(timers.c.due_at)
+        .order_by(timers.c.due_at, timers.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )

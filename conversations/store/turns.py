@@ -13,7 +13,7 @@ from ..messages import AuthorKind, new_id
 from . import conversations as episodes
 from .conversations import Conversation
 from .engine import Transaction
-from .tables import conversations, messages, threads, turns
+from .tables import conversations, customers, messages, threads, turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Claim:
     conversation: Conversation
     address: str
     locale: str | None
+    customer_name: str | None
     input_seq: int
     input_message: str
     text: str
@@ -96,7 +97,9 @@ def _freeze(tx: Transaction, conversation: Conversation, lease_ms: int) -> Claim
     until = tx.now + lease_ms
     conversation = episodes.update(tx, conversation, lease=lease, due_at=until)
     thread = tx.conn.execute(
-        sa.select(threads.c.address, threads.c.locale).where(threads.c.id == conversation.thread_id)
+        sa.select(threads.c.address, threads.c.locale, customers.c.name)
+        .join(customers, customers.c.id == threads.c.customer_id)
+        .where(threads.c.id == conversation.thread_id)
     ).one()
     return Claim(
         turn=turn["id"],
@@ -106,6 +109,7 @@ def _freeze(tx: Transaction, conversation: Conversation, lease_ms: int) -> Claim
         conversation=conversation,
         address=thread.address,
         locale=thread.locale,
+        customer_name=thread.name,
         input_seq=waiting.seq,
         input_message=waiting.id,
         text=waiting.content["text"],

@@ -9,10 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    async_playwright,
+    expect,
+)
 
 from frontdoor.frontend import DESK, FrontendError, build_if_changed
 from tests.browser.house import House
+
+# A busy machine may take its time; nothing here measures it.
+expect.set_options(timeout=20_000)
 
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
 
