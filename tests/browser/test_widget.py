@@ -837,6 +837,17 @@ async def _settled(page: Page, path: str) -> None:
         await expect(page.locator("foyer-chat .launcher")).to_be_visible()
 
 
+async def test_without_a_demo_agent_the_landing_page_says_how_to_make_one(
+    house: House, open_context: OpenContext
+) -> None:
+    context, _ = await open_context()
+    page = await context.new_page()
+    await page.goto("/")
+    await _settled(page, "/")
+    await expect(page.get_by_text("Make yourself an agent")).to_be_visible()
+    await expect(page.get_by_text("Demo agent")).to_be_hidden()
+
+
 async def test_the_landing_page_leads_to_the_shop_and_the_desk(
     house: House, open_context: OpenContext
 ) -> None:
@@ -847,6 +858,7 @@ async def test_the_landing_page_leads_to_the_shop_and_the_desk(
     page = await context.new_page()
     await page.goto("/")
     await expect(page.get_by_text("demo@foyer.example")).to_be_visible()
+    await expect(page.get_by_text("Make yourself an agent")).to_be_hidden()
     await expect(page.get_by_text("demo-agent.json")).to_be_visible()
     assert "hunter2!" not in await page.content()
     await page.get_by_role("link", name="Open the desk").click()
