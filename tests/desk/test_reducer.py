@@ -70,7 +70,7 @@ async def events_behind(office: Office, caller: Caller, first: Any, last: Any) -
     """What the caller's socket says between two states. The last event of all may be for somebody else."""
     await caller.put("me/presence", {"state": "away"})
     url = office.server.make_url(f"/desk/ws?after={first['event']}")
-    events = []
+    events: list[Any] = []
     async with office.http.ws_connect(url, headers=caller.headers) as socket:
         while True:
             event = await next_event(socket)
