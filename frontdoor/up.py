@@ -252,7 +252,8 @@ async def _announce(
     await supervisor.all_ready()
     home = "" if settings.home == ROOT / "var" else f" --home '{settings.home}'"
     say(f"Foyer is ready: {plan.url}/")
-    say(f"  talk to it          ./foyer chat{home}   (in another terminal)")
+    say(f"  a shop with a chat  {plan.url}/demo/")
+    say(f"  chat in a terminal  ./foyer chat{home}   (in another one)")
     say(f"  customers to play   ./foyer accounts sample{home}")
     say(f"  the agents' desk    {plan.url}/desk/")
     kept = settings.home / "demo-agent.json"
