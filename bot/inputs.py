@@ -18,6 +18,10 @@ _COMPONENT = re.compile(r"\bbot\.[a-z_]\w*(?:\.[a-z_]\w*)*")
 _IMPORT = re.compile(r"^\s*(?:from|import)\s+(bot(?:\.[a-z_]\w*)+)", re.MULTILINE)
 
 
+class Wrong(Exception):
+    """Something is wrong with the inputs; the message tells a designer what and where."""
+
+
 @dataclass(frozen=True)
 class Project:
     """The folder with config.yml, domain/ and data/."""

@@ -21,14 +21,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.inputs import STAMP, Project, why_train
+from bot.inputs import STAMP, Project, Wrong, why_train
 
 KEPT_MODELS = 3
 ROOT = Path(__file__).resolve().parent.parent
-
-
-class Wrong(Exception):
-    """Something is wrong with the training data; the message tells a designer what and where."""
 
 
 def main(argv: list[str] | None = None) -> int:

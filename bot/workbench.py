@@ -16,8 +16,7 @@ from typing import Any
 
 import yaml
 
-from bot.inputs import Project
-from bot.train import Wrong
+from bot.inputs import Project, Wrong
 
 # Before Rasa is imported: it reads them then.
 os.environ.setdefault("RASA_TELEMETRY_ENABLED", "false")

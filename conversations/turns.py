@@ -169,9 +169,8 @@ class TurnWorker:
         if stale:
             return stale
         if result.silent:
-            return self._retry_or_escalate(
-                tx, claim, AssistantError("an answer without reply or handoff"), result
-            )
+            error = AssistantError("an answer without reply or handoff")
+            return self._retry_or_escalate(tx, thread, conversation, claim, error, result)
         messages.note_understood(tx, claim.input_message, result.understanding)
         turns.finish(tx, claim.turn, "committed", _findings(result))
         conversation = self._advance(tx, conversation, claim, result)
@@ -185,21 +184,30 @@ class TurnWorker:
 
     def fail(self, tx: Transaction, claim: Claim, error: Exception) -> str:
         """Notes a failed attempt: `retried` later, or `escalated` to people when patience has run out."""
-        threads.lock(tx, claim.conversation.thread_id)
+        thread = threads.lock(tx, claim.conversation.thread_id)
         conversation = conversations.lock(tx, claim.conversation.id)
         result = TurnResult()
         if isinstance(error, LookupUnavailable):
             result = TurnResult(lookups=error.lookups, effects=error.effects)
-        return _stale(tx, conversation, claim, result) or self._retry_or_escalate(tx, claim, error, result)
+        return _stale(tx, conversation, claim, result) or self._retry_or_escalate(
+            tx, thread, conversation, claim, error, result
+        )
 
-    def _retry_or_escalate(self, tx: Transaction, claim: Claim, error: Exception, result: TurnResult) -> str:
+    def _retry_or_escalate(
+        self,
+        tx: Transaction,
+        thread: threads.Thread,
+        conversation: Conversation,
+        claim: Claim,
+        error: Exception,
+        result: TurnResult,
+    ) -> str:
         waited_ms = tx.now - claim.asked_at
         silent = isinstance(error, AssistantError) and result.silent and bool(result.model)
         hopeless = isinstance(error, AssistantRefused) or (
             silent and claim.attempt >= self.limits.silent_attempts
         )
         delay = BACKOFF_MS[min(claim.attempt, len(BACKOFF_MS)) - 1]
-        conversation = conversations.lock(tx, claim.conversation.id)
         if not hopeless and waited_ms + delay < self.limits.patience_s * 1000:
             conversations.update(tx, conversation, lease=None, due_at=tx.now + delay)
             turns.finish(tx, claim.turn, "asked", _findings(result), _name(error))
@@ -208,7 +216,6 @@ class TurnWorker:
         conversation = self._advance(tx, conversation, claim, result, keep_state=False)
         reason = "lookup_failed" if isinstance(error, LookupUnavailable) else "assistant_unavailable"
         why = HandoffRequest(reason, rule=_name(error), turn=claim.turn, message=claim.input_message)
-        thread = threads.lock(tx, conversation.thread_id)
         self.lifecycle.escalate(tx, thread, conversation, why)
         return "escalated"
 

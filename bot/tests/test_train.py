@@ -163,3 +163,23 @@ def test_validation_finds_what_is_not_used(project: Path, capsys: pytest.Capture
 
 def test_without_a_project_it_cannot(tmp_path: Path) -> None:
     assert main(["--root", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize("what", [(), ("--validate",)])
+def test_a_mistake_ends_the_command_in_words_and_not_in_a_traceback(
+    project: Path, tmp_path: Path, what: tuple[str, ...]
+) -> None:
+    """As the command runs it: as a program of its own, where a module can stand twice under two names."""
+    broken = next((project / "data").rglob("*.yml"))
+    broken.write_text('version: "3.1"\nnlu:\n- intent: greet\n  examples: |\n    - hi\n   - broken\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "bot.train", "--root", str(project), "--out", str(tmp_path / "out"), *what],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert broken.name in done.stderr
+    assert "line 6" in done.stderr
